@@ -1,0 +1,123 @@
+"""Everything this house raises.
+
+::
+
+    PublisherError
+    ├── ConfigError            config.yaml is wrong; carries every fault with its line
+    ├── NetError               an outgoing request brought no answer to work with
+    │   ├── AddressRefused     the host is at an address that we do not talk to
+    │   ├── Unreachable        no connection: name, route, refusal, TLS
+    │   ├── TooSlow            the deadline passed before the answer was complete
+    │   ├── TooLarge           more bytes than allowed, after decompression
+    │   └── BadStatus          the server answered with a status that is not success
+    ├── SourceError            a source answered with something that cannot be read
+    ├── RenderError            a template or a document cannot be made
+    │   └── TooLong            a document is larger than its readers can take
+    ├── ChannelError           a channel is set up wrongly, or refuses us altogether
+    │   └── ChannelDown        a channel cannot be reached now; nothing was said about any parcel
+    └── StoreError             the store cannot be opened, read or written
+
+Foreign errors are translated where they enter: requests and urllib3 in ``net``, feedparser in ``sources``,
+Jinja2 in ``templating``, smtplib in ``channels``, SQLAlchemy in ``store``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class PublisherError(Exception):
+    """The root.
+
+    Args:
+        message: what is wrong, naming the place.
+        hint: what the reader can do about it; empty when there is nothing to say.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong in the configuration: ``config.yaml:12: sources.blog.evry: unknown option``."""
+
+    file: str
+    line: int
+    """Counted from 1; 0 when the fault has no line of its own."""
+    place: str
+    """Dotted path of keys, empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        """As a compiler would print it, so that editors can jump to it."""
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.place}: {self.message}" if self.place else f"{where}: {self.message}"
+
+
+class ConfigError(PublisherError):
+    """The configuration cannot be used; every fault found is in ``faults``."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = tuple(faults)
+
+
+class NetError(PublisherError):
+    """An outgoing request brought no answer to work with."""
+
+
+class AddressRefused(NetError):
+    """The host is at an address that we do not talk to (loopback, private, link-local…)."""
+
+
+class Unreachable(NetError):
+    """No connection: the name, the route, a refusal, or TLS."""
+
+
+class TooSlow(NetError):
+    """The deadline passed before the answer was complete."""
+
+
+class TooLarge(NetError):
+    """More bytes than allowed, counted after decompression."""
+
+
+class BadStatus(NetError):
+    """The server answered with a status that is not success."""
+
+    def __init__(self, message: str, *, status: int, retry_after: timedelta | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class SourceError(PublisherError):
+    """A source answered with something that cannot be read."""
+
+
+class RenderError(PublisherError):
+    """A template or a document cannot be made."""
+
+
+class TooLong(RenderError):
+    """A document is larger than its readers can take."""
+
+
+class ChannelError(PublisherError):
+    """A channel is set up wrongly, or refuses us altogether (a wrong password): retried slowly, and told."""
+
+
+class ChannelDown(ChannelError):
+    """A channel cannot be reached now; nothing was said about any parcel."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class StoreError(PublisherError):
+    """The store cannot be opened, read or written."""

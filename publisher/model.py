@@ -1,0 +1,280 @@
+"""The words of the house as types: frozen dataclasses, no I/O.
+
+All datetimes are aware.  All URLs are absolute.  Text fields are plain text unless the field
+says HTML; HTML is sanitised once, by ``collect``, before it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+Clock = Callable[[], datetime]
+"""Tells the present moment, aware, in UTC."""
+
+Cursor = Mapping[str, str]
+"""What a source wants to be handed back at its next visit (ETag, new address…).  Only the kind that wrote it reads it."""
+
+
+# --- what comes in ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who wrote an entry.  Any field may be empty, not all of them."""
+
+    name: str = ""
+    email: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """A file that belongs to an entry (RSS 2.0 ``enclosure``, Atom ``link rel=enclosure``, JSON Feed ``attachments``)."""
+
+    url: str
+    media_type: str = ""
+    length: int = 0
+    """Bytes; 0 when the source does not say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An entry as its source tells it, before the store knows it."""
+
+    guid: str = ""
+    """The source's own identity for it; empty when it gives none."""
+    link: str = ""
+    title: str = ""
+    summary: str = ""
+    """HTML: the teaser."""
+    content: str = ""
+    """HTML: the whole text; empty when the source gives only a teaser."""
+    authors: tuple[Author, ...] = ()
+    tags: tuple[str, ...] = ()
+    image: str = ""
+    enclosures: tuple[Enclosure, ...] = ()
+    published: datetime | None = None
+    updated: datetime | None = None
+    language: str = ""
+    """BCP 47 tag, empty when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Item):
+    """One post, article or item, as the store keeps it: its identity never changes."""
+
+    number: int
+    """Order of arrival, given by the store; the only order that decides what is new."""
+    uid: str
+    """Public identity, an IRI, the same in every feed for ever (RFC 4287 section 4.2.6)."""
+    source: str
+    version: int = 1
+    """1 when it arrived; one more for each edit."""
+    arrived: datetime
+    changed: datetime
+    """When this version was seen first."""
+    backlog: bool = False
+    """It was there before we knew the source: published in feeds, never mailed as news."""
+
+    @property
+    def moment(self) -> datetime:
+        """When it was published, as far as that can be believed: never later than it arrived."""
+        return min(self.published or self.arrived, self.arrived)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvest:
+    """What one visit to a source brought back."""
+
+    items: tuple[Item, ...] = ()
+    """As the source orders them, newest first by custom."""
+    cursor: Cursor = field(default_factory=dict)
+    unchanged: bool = False
+    """The source said, or its bytes show, that nothing changed; ``items`` is empty and means nothing."""
+    gone: bool = False
+    """The source is over for good (HTTP 410); it is not visited again."""
+    title: str = ""
+    """What the source calls itself."""
+    link: str = ""
+    notes: tuple[str, ...] = ()
+    """Oddities that the operator may want to know; none of them is a failure."""
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The house as its readers see it."""
+
+    title: str
+    url: str
+    """Every published or mailed address begins with it; no slash at the end."""
+    language: str = "en"
+    timezone: str = "UTC"
+    postal_address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A selection of entries, and what is made of it."""
+
+    name: str
+    """Its key in config.yaml and its folder under ``feeds/``."""
+    title: str
+    site: Site
+    description: str = ""
+    language: str = "en"
+    timezone: str = "UTC"
+    formats: tuple[str, ...] = ()
+    """The feed formats it is published in; the templates link only to those."""
+
+    def address(self, file: str = "") -> str:
+        """The public address of one of its files, of its page without one."""
+        return f"{self.site.url}/{self.name}/{file}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Rendered bytes with a media type: a feed, a page, a mail body."""
+
+    name: str
+    """File name: ``rss.xml``, ``mail.html``."""
+    media_type: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body of a textual document, which is UTF-8 in this house."""
+        return self.body.decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a feed or page is rendered from."""
+
+    publication: Publication
+    entries: tuple[Entry, ...]
+    """Newest first."""
+    full: bool = True
+    """Whole texts, or teasers only."""
+
+    @property
+    def updated(self) -> datetime | None:
+        """When anything in it changed last, from the entries and never from the clock; None when it is empty."""
+        return max((entry.changed for entry in self.entries), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One edition of a publication's digest: a fixed list of entries, and the documents rendered from it."""
+
+    id: int = 0
+    """The store's key; 0 for a preview, which the store never sees."""
+    number: int
+    """1, 2, 3… within its publication; the one to come in a preview."""
+    publication: Publication
+    created: datetime
+    entries: tuple[Entry, ...]
+    subject: str = ""
+    documents: tuple[Document, ...] = ()
+
+    def document(self, name: str) -> Document:
+        """The document of that name.
+
+        Raises:
+            KeyError: the issue has none.
+        """
+        for document in self.documents:
+            if document.name == name:
+                return document
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One delivery on its way: what a channel is handed."""
+
+    delivery: int
+    recipient: str
+    """An address; empty on a channel that speaks to one place only."""
+    message_id: str
+    """``local@domain`` without brackets; a function of issue, recipient and channel, the same at every attempt."""
+    issue: Issue
+
+
+class Verdict(StrEnum):
+    """What the other side said of one parcel."""
+
+    SENT = "sent"
+    DEFERRED = "deferred"
+    """Not now: try again later (SMTP 4xx, HTTP 429 and 5xx, a lost connection)."""
+    FAILED = "failed"
+    """Never: trying again would change nothing (SMTP 5xx, HTTP 4xx)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The verdict on one parcel, in the other side's words."""
+
+    delivery: int
+    verdict: Verdict
+    detail: str = ""
+    retry_after: timedelta | None = None
+    """How long the other side asked us to wait."""
+
+
+class State(StrEnum):
+    """Where a delivery stands.  ``sent``, ``failed`` and ``suppressed`` are final."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+
+
+# --- work ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One thing to do now: a step, and what it is done to."""
+
+    step: str
+    """``collect``, ``publish``, ``compose`` or ``deliver``."""
+    subject: str
+    """A source for collect, a publication for publish and compose, a channel for deliver."""
+    slot: str = ""
+    """The moment for which a schedule fired, ISO 8601 in UTC; empty when no schedule asked for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The work is done; ``changed`` tells whether anything is different now."""
+
+    detail: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """Not now."""
+
+    why: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Never:
+    """It cannot be done as things stand; the operator has to mend something."""
+
+    why: str
+
+
+Outcome = Done | Later | Never
+Step = Callable[[Work], Outcome]

@@ -1,0 +1,97 @@
+"""The types that options in config.yaml may have, beyond text and numbers.
+
+A kind's options are the fields of its frozen dataclass; validation, JSON Schema and the reference page are made from
+them.  Each type here reads what an operator writes and gives what the code wants.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
+
+
+def duration(value: Any) -> timedelta:
+    """Read ``90s``, ``30m``, ``6h``, ``7d``, ``2w`` or a sum of them such as ``1h30m``.
+
+    Raises:
+        ValueError: it is none of these, or zero.
+    """
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip().lower()
+    if not re.fullmatch(r"(\d+\s*[smhdw]\s*)+", text):
+        raise ValueError(f"not a duration: {value!r} (write 90s, 30m, 6h, 7d or 2w)")
+    try:
+        total = timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)\s*([smhdw])", text)))
+    except OverflowError:
+        raise ValueError(f"longer than anything here can wait: {value!r}") from None
+    if not total:
+        raise ValueError("a duration must be longer than nothing")
+    return total
+
+
+def size(value: Any) -> int:
+    """Read ``5MB``, ``512KiB`` or a plain number of bytes.
+
+    Raises:
+        ValueError: it is none of these, or zero.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", str(value).strip().upper())
+    if not match or match[2] not in _SIZES:
+        raise ValueError(f"not a size: {value!r} (write 500KB, 5MB or a number of bytes)")
+    total = int(float(match[1]) * _SIZES[match[2]])
+    if not total:
+        raise ValueError("a size must be more than nothing")
+    return total
+
+
+def _web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"not a web address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not a web address: {value!r} (it begins with http:// or https://)")
+    return value
+
+
+def _resolve(value: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("folder")
+    return Path(base, value.expanduser()) if base else value
+
+
+class SecretMark:
+    """Marks an option whose value is never shown."""
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(duration),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+\s*[smhdw]\s*)+$", "examples": ["90s", "30m", "6h", "7d"]}),
+]
+"""A length of time, written ``30m``."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(size),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["500KB", "5MB"]}),
+]
+"""A number of bytes, written ``5MB``."""
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+"""An absolute http or https URL."""
+
+LocalPath = Annotated[Path, AfterValidator(_resolve)]
+"""A file or folder; relative to the folder that config.yaml is in."""
+
+Secret = Annotated[str, SecretMark()]
+"""Text that no command, page or log shows."""
