@@ -3,6 +3,7 @@
 #   make run [ARGS=--once]   the service on ./config.yaml; makes .venv first
 #   make test [ARGS=…]       the whole suite; ARGS go to pytest
 #   make check               what CI asks beside the tests: style, types, the import rule
+#   make docs                docs/reference/, made from the code
 #   make chaos               the killed run, at length (the suite holds a short form)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
@@ -12,7 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test check chaos lock clean
+.PHONY: help run test check docs chaos lock clean
 help:
 	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
 
@@ -44,6 +45,9 @@ check: $(VENV)/.test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(VENV)/.run
+	@$(BIN)/python docs/reference/make.py
 
 chaos: $(VENV)/.test
 	@CHAOS_KILLS=1000 $(BIN)/python -m pytest -s tests/test_killed.py $(ARGS)

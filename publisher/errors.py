@@ -40,6 +40,11 @@ class PublisherError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def words(self) -> str:
+        """The message with its hint, in one line."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:

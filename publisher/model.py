@@ -15,7 +15,7 @@ Clock = Callable[[], datetime]
 """Tells the present moment, aware, in UTC."""
 
 Cursor = Mapping[str, str]
-"""What a source wants to be handed back at its next visit (ETag, new address…).  Only the kind that wrote it reads it."""
+"""What a source wants to be handed back at its next visit (ETag, new address…); only its kind can read it."""
 
 
 # --- what comes in ---------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ class Author:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enclosure:
-    """A file that belongs to an entry (RSS 2.0 ``enclosure``, Atom ``link rel=enclosure``, JSON Feed ``attachments``)."""
+    """A file that belongs to an entry (RSS ``enclosure``, Atom ``link rel=enclosure``, JSON Feed ``attachments``)."""
 
     url: str
     media_type: str = ""
@@ -250,10 +250,21 @@ class Work:
     subject: str
     """A source for collect, a publication for publish and compose, a channel for deliver."""
     slot: str = ""
-    """The moment for which a schedule fired, ISO 8601 in UTC; empty when no schedule asked for it."""
+    """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC), ``first …``
+    for the issue that looks back, ``by hand …`` when an operator asked."""
+
+    @property
+    def run(self) -> str:
+        """The name under which the store keeps the slots of such work."""
+        return f"{self.step} {self.subject}"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is a publication's first issue, which looks back and waits for no schedule."""
+        return self.slot.startswith("first ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Done:
     """The work is done; ``changed`` tells whether anything is different now."""
 
@@ -261,7 +272,7 @@ class Done:
     changed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Later:
     """Not now."""
 
@@ -269,7 +280,7 @@ class Later:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Never:
     """It cannot be done as things stand; the operator has to mend something."""
 

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+
+MASK = "********"
+"""What is shown in place of a secret."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3}
@@ -38,6 +41,15 @@ def duration(value: Any) -> timedelta:
     return total
 
 
+def spell(value: timedelta) -> str:
+    """Write a duration of whole seconds as an operator would: ``1h30m``; what ``duration`` reads back."""
+    left, words = int(value.total_seconds()), ""
+    for unit in "dhms":
+        count, left = divmod(left, _UNITS[unit])
+        words += f"{count}{unit}" if count else ""
+    return words
+
+
 def size(value: Any) -> int:
     """Read ``5MB``, ``512KiB`` or a plain number of bytes.
 
@@ -47,7 +59,10 @@ def size(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", str(value).strip().upper())
     if not match or match[2] not in _SIZES:
         raise ValueError(f"not a size: {value!r} (write 500KB, 5MB or a number of bytes)")
-    total = int(float(match[1]) * _SIZES[match[2]])
+    try:
+        total = int(float(match[1]) * _SIZES[match[2]])
+    except OverflowError:
+        raise ValueError(f"larger than anything here can hold: {value!r}") from None
     if not total:
         raise ValueError("a size must be more than nothing")
     return total
@@ -59,23 +74,23 @@ def _web_address(value: str) -> str:
         _ = parts.port
     except ValueError as error:
         raise ValueError(f"not a web address: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", value):
         raise ValueError(f"not a web address: {value!r} (it begins with http:// or https://)")
     return value
 
 
 def _resolve(value: Path, info: ValidationInfo) -> Path:
     base = (info.context or {}).get("folder")
-    return Path(base, value.expanduser()) if base else value
-
-
-class SecretMark:
-    """Marks an option whose value is never shown."""
+    try:
+        return Path(base, value.expanduser()) if base else value
+    except RuntimeError:
+        raise ValueError(f"nobody here has the home folder of {str(value)!r}") from None
 
 
 Duration = Annotated[
     timedelta,
     BeforeValidator(duration),
+    PlainSerializer(spell, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^(\d+\s*[smhdw]\s*)+$", "examples": ["90s", "30m", "6h", "7d"]}),
 ]
 """A length of time, written ``30m``."""
@@ -93,5 +108,9 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 LocalPath = Annotated[Path, AfterValidator(_resolve)]
 """A file or folder; relative to the folder that config.yaml is in."""
 
-Secret = Annotated[str, SecretMark()]
+Secret = Annotated[
+    str,
+    PlainSerializer(lambda text: text and MASK, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "writeOnly": True}),
+]
 """Text that no command, page or log shows."""
