@@ -1,0 +1,344 @@
+"""The settings: what each part of config.yaml knows, with defaults and descriptions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from dataclasses import Field as DataclassField
+from datetime import timedelta
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
+
+from publisher.config.places import Place
+from publisher.config.types import (
+    ChannelName,
+    DatabaseAddress,
+    Endpoint,
+    Language,
+    Line,
+    MailAddress,
+    Name,
+    Network,
+    Once,
+    PublicationName,
+    Schedule,
+    SiteAddress,
+    Some,
+    SourceName,
+    TemplateName,
+    Version,
+    ZoneName,
+)
+from publisher.model import Publication, Site
+from publisher.options import Duration, LocalPath, Secret, Size
+
+Kinds = Mapping[str, type[Any]]
+"""The kinds of one room by name; each a frozen dataclass whose fields are its options."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class _Heir(_Part):
+    """A part that takes what it does not say itself from elsewhere in the file."""
+
+    _inherits: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any, info: ValidationInfo) -> Any:
+        inherited = (info.context or {}).get("inherited", {})
+        found = {option: inherited[option] for option in cls._inherits if option in inherited}
+        return {**found, **data} if isinstance(data, dict) else data
+
+
+class SiteSettings(_Part):
+    """The house as its readers see it."""
+
+    title: Line = Field(description="What the whole is called.")
+    url: SiteAddress = Field(description="Every published or mailed address is built from it.")
+    language: Language = Field(default="en", description="Language of all that does not say otherwise (BCP 47).")
+    timezone: ZoneName = Field(default="UTC", description="Time zone of schedules and dates (IANA name).")
+    postal_address: str = Field(default="", description="Stands at the end of each mail; many countries ask for it.")
+
+
+class ServerSettings(_Part):
+    """The web server."""
+
+    listen: Endpoint = Field(default="127.0.0.1:8080", description="Host and port to listen on.")
+    trusted_proxies: list[Network] = Field(
+        default=[], description="Proxies in front of it, whose word on the client's address is believed."
+    )
+
+
+class Defaults(_Part):
+    """What every source does that does not say otherwise."""
+
+    every: Duration = Field(default=timedelta(minutes=30), description="How often a source is visited.")
+    timeout: Duration = Field(default=timedelta(seconds=20), description="How long one visit may take.")
+    max_bytes: Size = Field(default=5_000_000, description="The largest answer that is read, after decompression.")
+    keep: Duration = Field(
+        default=timedelta(days=90), description="How long entries stay after they left their source."
+    )
+
+
+class _OfKind(_Heir):
+    """What is set up by the options of a kind: a source or a channel."""
+
+    _made_of: ClassVar[type[Any]]
+    _name: str = PrivateAttr("")
+    _options: Any = PrivateAttr(None)
+
+    kind: str
+
+    @model_validator(mode="after")
+    def _set_up(self) -> Self:
+        self._options = self._made_of(**self._own())
+        return self
+
+    def _own(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self._made_of) if field.init}
+
+    @property
+    def name(self) -> str:
+        """Its key in config.yaml."""
+        return self._name
+
+    def __repr__(self) -> str:
+        """Without the options, which may be secret."""
+        return f"<{self.kind} {self._name}>"
+
+    @property
+    def options(self) -> Any:
+        """The kind's dataclass, set up and ready to work."""
+        return self._options
+
+
+class SourceSettings(Defaults, _OfKind):
+    """One source: what all kinds know.  What its own kind adds is in ``options``."""
+
+    _inherits = tuple(Defaults.model_fields)
+
+    title: str = Field(default="", description="What it is called; left out: what it calls itself.")
+    private: bool = Field(default=False, description="It may be at a private address.")
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the kind or its options do, and tells nothing about them."""
+        return hashlib.sha256(f"{self.kind} {sorted(self._own().items())!r}".encode()).hexdigest()
+
+
+class ChannelSettings(_OfKind):
+    """One channel; what its kind knows is in ``options``."""
+
+
+class FeedSettings(_Part):
+    """The feeds and pages of a publication."""
+
+    formats: Once[Literal["rss", "atom", "json", "html"]] = Field(
+        default=("rss", "atom", "json", "html"), description="What is written."
+    )
+    limit: int = Field(default=50, ge=1, le=1000, description="How many entries they hold.")
+    content: Literal["full", "teaser"] = Field(default="full", description="Whole texts, or teasers only.")
+
+
+class DigestSettings(_Heir):
+    """The digest of a publication."""
+
+    _inherits = ("timezone",)
+
+    schedule: Schedule = Field(
+        description='When an issue is made: "mon 08:00", "daily 08:00", "every 2h", or cron "0 8 * * 1".'
+    )
+    timezone: ZoneName = Field(default="UTC", description="Time zone of the schedule; left out: the site's.")
+    subject: Line = Field(
+        default="{{ publication.title }}: {{ entries[0].title }}", description="Subject of its mails (Jinja2)."
+    )
+    template: TemplateName = Field(
+        default="digest", description="Name of its templates: digest.html.j2 and digest.txt.j2."
+    )
+    max_entries: int = Field(default=25, ge=1, le=500, description="How many entries an issue holds; the rest waits.")
+    first_issue: Duration | None = Field(
+        default=None, description="What a brand-new publication may look back on; left out: nothing."
+    )
+
+
+class PublicationSettings(_Heir):
+    """A selection of entries, and what is made of it."""
+
+    _inherits = ("language",)
+
+    title: Line = Field(description="What it is called.")
+    description: str = Field(default="", description="One sentence about it.")
+    language: Language = Field(default="en", description="Its language (BCP 47); left out: the site's.")
+    sources: Once[SourceName] = Field(default=("*",), description='The names of its sources, or ["*"] for all.')
+    feeds: FeedSettings = Field(default=FeedSettings(), description="Its feeds and pages.")
+    digest: DigestSettings | None = Field(default=None, description="Its digest; left out: it is not mailed.")
+    recipients: Once[MailAddress] = Field(default=(), description="Addresses that get each issue, always.")
+    deliver: Some[ChannelName] = Field(
+        default=("outbox",), description="The names of the channels that its issues leave by."
+    )
+
+
+class RetrySettings(_Part):
+    """How long we try to deliver."""
+
+    attempts: int = Field(default=8, ge=1, le=100, description="How often a delivery is tried.")
+    for_: Duration = Field(default=timedelta(days=3), alias="for", description="After how long it is given up.")
+
+
+class LogSettings(_Part):
+    """What is told while it runs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is told.")
+    format: Literal["auto", "text", "json"] = Field(default="auto", description="auto: text on a terminal, else JSON.")
+
+
+class Settings(_Part):
+    """The whole configuration, checked, with every default filled in."""
+
+    _folder: Path = PrivateAttr(Path())
+    _masks: dict[Place, str] = PrivateAttr(default_factory=dict)
+
+    version: Version = Field(description="Version of this file's form.")
+    site: SiteSettings = Field(description="The house as its readers see it.")
+    server: ServerSettings = Field(default=ServerSettings(), description="The web server.")
+    database: DatabaseAddress = Field(
+        default="sqlite:///data/publisher.db", description="sqlite:///file, or postgresql://… for many machines."
+    )
+    secret_key: Secret | None = Field(default=None, description="Made in data/ on the first run if left out.")
+    feeds: LocalPath = Field(default=Path("feeds"), description="The folder that feeds and pages are written to.")
+    templates: LocalPath | None = Field(default=Path("templates"), description="Searched before the built-in ones.")
+    defaults: Defaults = Field(default=Defaults(), description="What every source does that does not say otherwise.")
+    sources: dict[str, SourceSettings] = Field(default={}, description="Where entries come from.")
+    publications: dict[PublicationName, PublicationSettings] = Field(default={}, description="What is made of them.")
+    channels: dict[str, ChannelSettings] = Field(default={}, description="How issues leave the house.")
+    retry: RetrySettings = Field(default=RetrySettings(), description="How long we try to deliver.")
+    log: LogSettings = Field(default=LogSettings(), description="What is told while it runs.")
+
+    @model_validator(mode="after")
+    def _complete(self, info: ValidationInfo) -> Self:
+        for name, part in (*self.sources.items(), *self.channels.items()):
+            part._name = name
+        given = info.context or {}
+        self._folder, self._masks = given.get("folder", Path()), given.get("masks", {})
+        return self
+
+    def __repr__(self) -> str:
+        """Without the options, which may be secret."""
+        return f"<settings of {self._folder}>"
+
+    @property
+    def folder(self) -> Path:
+        """The folder that config.yaml is in."""
+        return self._folder
+
+    @property
+    def masks(self) -> Mapping[Place, str]:
+        """Where a text holds what the environment or a file says, and what can be shown of it."""
+        return self._masks
+
+    @property
+    def site_host(self) -> str:
+        """The host of the site's address."""
+        return urlsplit(self.site.url).hostname or ""
+
+    @property
+    def digests(self) -> dict[str, DigestSettings]:
+        """The digests there are, by the name of their publication."""
+        return {name: part.digest for name, part in self.publications.items() if part.digest}
+
+    def digest(self, name: str) -> DigestSettings:
+        """The digest of that publication.
+
+        Raises:
+            KeyError: there is no such publication, or it has no digest.
+        """
+        return self.digests[name]
+
+    def sources_of(self, name: str) -> tuple[str, ...]:
+        """The names of a publication's sources; all of them, in the order of the file, for ``*``."""
+        chosen = self.publications[name].sources
+        return tuple(self.sources) if "*" in chosen else chosen
+
+    def model_site(self) -> Site:
+        """The site, as templates and renderers know it."""
+        return Site(**self.site.model_dump())
+
+    def publication(self, name: str) -> Publication:
+        """A publication, as templates and renderers know it."""
+        part = self.publications[name]
+        return Publication(
+            name=name,
+            title=part.title,
+            site=self.model_site(),
+            description=part.description,
+            language=part.language,
+            timezone=part.digest.timezone if part.digest else self.site.timezone,
+            formats=part.feeds.formats,
+        )
+
+
+def context(data: dict[str, Any], *, folder: Path, masks: dict[Place, str]) -> dict[str, Any]:
+    """What options must know of the rest of the file; None for a room whose names cannot be told."""
+    sources, channels = data.get("sources", {}), data["channels"]
+    return {
+        "folder": folder,
+        "masks": masks,
+        "inherited": _valid(Defaults, data.get("defaults")) | _valid(SiteSettings, data.get("site")),
+        "sources": {"*", *sources} if isinstance(sources, dict) else None,
+        "channels": set(channels) if isinstance(channels, dict) else None,
+    }
+
+
+def _valid(model: type[_Part], data: Any) -> dict[str, Any]:
+    """What is inherited from a part: its faults are told elsewhere, and what heirs get instead does not matter then."""
+    try:
+        return model.model_validate({} if data is None else data).model_dump()
+    except ValidationError:
+        return {}
+
+
+def model_of(sources: Kinds, channels: Kinds) -> type[Settings]:
+    """The settings, extended by the options of those kinds."""
+    rooms: dict[str, Any] = {
+        "sources": (_room(SourceSettings, sources), Settings.model_fields["sources"]),
+        "channels": (_room(ChannelSettings, channels), Settings.model_fields["channels"]),
+    }
+    return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **rooms)
+
+
+def _room(base: type[_OfKind], kinds: Kinds) -> Any:
+    parts = tuple(_of_kind(base, name, kind) for name, kind in kinds.items())
+    return dict[Name, Annotated[reduce(or_, parts), Field(discriminator="kind")]]  # type: ignore[misc]  # made at run time
+
+
+def _of_kind(base: type[_OfKind], name: str, kind: type[Any]) -> type[_OfKind]:
+    types = get_type_hints(kind, include_extras=True)
+    options: dict[str, Any] = {field.name: (types[field.name], _default(field)) for field in fields(kind) if field.init}
+    options["kind"] = (Literal[name], Field(description=(kind.__doc__ or name).partition("\n")[0]))
+    made = create_model(f"{kind.__name__}{base.__name__}", __base__=base, __doc__=kind.__doc__, **options)
+    made._made_of = kind
+    return made
+
+
+def _default(field: DataclassField[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return Field(default_factory=field.default_factory)
+    return ... if field.default is MISSING else field.default
