@@ -1,0 +1,147 @@
+"""The store: all that the house knows, in SQLite or PostgreSQL.  All SQL of the project lives in this room.
+
+SQLAlchemy costs a third of a second to import; it is imported when a store is opened, not for ``publisher --help``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from publisher.model import Clock
+from publisher.store.owner import this_process
+from publisher.store.rows import (
+    Arrival,
+    ChannelState,
+    DeliveryRow,
+    IssueRow,
+    Known,
+    Leased,
+    PublicationState,
+    Run,
+    SourceState,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+__all__ = [
+    "Arrival",
+    "ChannelState",
+    "DeliveryRow",
+    "IssueRow",
+    "Known",
+    "Leased",
+    "PublicationState",
+    "Run",
+    "SourceState",
+    "Store",
+    "Tx",
+    "open_store",
+]
+
+
+def open_store(url: str, owner: str | None = None) -> Store:
+    """Open a store, made or brought up to date if need be.
+
+    Args:
+        owner: in whose name slots, publications and deliveries are held; this process's when left out.
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``.
+
+    Raises:
+        StoreError: the address is wrong, the store cannot be reached, or a newer version has written it.
+    """
+    from publisher.store.database import connect
+
+    return Store(connect(url), owner or this_process())
+
+
+class Store:
+    """The door to the store.  Many threads may share one."""
+
+    def __init__(self, engine: Engine, owner: str) -> None:
+        self._engine = engine
+        self._owner = owner
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """One reading transaction: a consistent snapshot.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        from publisher.store.database import reading
+
+        with reading(self._engine) as connection:
+            yield Tx(connection, self._owner)
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """One writing transaction: committed at the end, rolled back by an exception.
+
+        On SQLite there is one at a time; keep it short, and open no other one inside it.
+
+        Raises:
+            StoreError: the store cannot be written; nothing was.
+        """
+        from publisher.store.database import writing
+
+        with writing(self._engine) as connection:
+            yield Tx(connection, self._owner)
+
+    @contextmanager
+    def hold(self, publication: str, clock: Clock) -> Iterator[bool]:
+        """Hold a publication, so that nobody else makes anything of it meanwhile; gives False where somebody else does.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        with self.write() as tx:
+            held = tx.publications.lease(publication, clock())
+        try:
+            yield held
+        finally:
+            if held:
+                with self.write() as tx:
+                    tx.publications.release(publication)
+
+    def backup(self, file: Path, progress: Callable[[int, int], None] | None = None) -> None:
+        """Copy the store while it is in use; the file is there whole, checked, or not at all.
+
+        Args:
+            file: where to; replaced if it is there.
+            progress: told pages copied, and pages in all.
+
+        Raises:
+            StoreError: the copy cannot be written or is not sound, or the store is not a file.
+        """
+        from publisher.store.backup import backup
+
+        backup(self._engine, file, progress or (lambda copied, total: None))
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._engine.dispose()
+
+
+class Tx:
+    """One transaction, by concern."""
+
+    def __init__(self, connection: Connection, owner: str) -> None:
+        from publisher.store.channels import Channels
+        from publisher.store.deliveries import Deliveries
+        from publisher.store.entries import Entries
+        from publisher.store.issues import Issues
+        from publisher.store.publications import Publications
+        from publisher.store.runs import Runs
+        from publisher.store.sources import Sources
+
+        self.sources = Sources(connection, owner)
+        self.entries = Entries(connection, owner)
+        self.publications = Publications(connection, owner)
+        self.runs = Runs(connection, owner)
+        self.issues = Issues(connection, owner)
+        self.channels = Channels(connection, owner)
+        self.deliveries = Deliveries(connection, owner)

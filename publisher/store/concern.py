@@ -1,0 +1,68 @@
+"""What the concerns share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from publisher.store.owner import dead
+from publisher.store.tables import counters
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Executable, Select, Table
+
+T = TypeVar("T")
+
+LEASE = timedelta(minutes=15)
+"""How long a process of another machine that fell silent keeps what it holds; longer than any one message may take."""
+
+_CHUNK = 500
+
+
+class Concern:
+    """One part of the store, within one transaction."""
+
+    def __init__(self, connection: Connection, owner: str) -> None:
+        self._connection = connection
+        self._owner = owner
+
+    def _dead(self, holders: Select[tuple[str]]) -> set[str]:
+        """Those of the holders that are processes of this machine and are no more: what they held is free at once."""
+        return dead(set(self._connection.scalars(holders)))
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT."""
+        insert = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
+        return insert(table)
+
+    def _upsert(self, table: Table, row: dict[str, Any]) -> None:
+        """Write a whole row, be it new or not."""
+        insert = self._insert(table).values(row)
+        keys = [column.name for column in table.primary_key]
+        self._connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=row))
+
+    def _count(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
+        """Execute a statement and tell how many rows it wrote; SQLAlchemy forgets that of an INSERT unless asked."""
+        return self._connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+
+    def _draw(self, counter: str, count: int = 1) -> int:
+        """Take the next ``count`` values of a counter and return the first.
+
+        The counter's row stays locked until the transaction ends, so values are in the order of the commits, which a
+        PostgreSQL sequence would not give.  Drawing none only takes the lock.
+        """
+        insert = self._insert(counters).values(name=counter, value=count)
+        upsert = insert.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + count})
+        last: int = self._connection.execute(upsert.returning(counters.c.value)).scalar_one()
+        return last - count + 1
+
+
+def chunks(values: Collection[T]) -> Iterator[Sequence[T]]:
+    """Parts small enough for one IN list."""
+    rest = iter(values)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

@@ -1,0 +1,296 @@
+"""The entries: their identities, contents and former versions.
+
+One counter numbers arrivals and revisions alike, in the order of the commits: an entry's number is the counter's value
+at its arrival, and a source's mark its value at the last change of any kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from heapq import nlargest
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    select,
+    tuple_,
+    update,
+)
+
+from publisher.model import Entry, Item
+from publisher.store.concern import Concern, chunks
+from publisher.store.content import pack, unpack
+from publisher.store.rows import Arrival, Known
+from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, versions
+
+_COUNTER = "entries"
+_FORMER = 10
+_remembered = not_(entries.c.forgotten)
+_START = datetime.min.replace(tzinfo=UTC)
+_END = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+_order = tuple_(entries.c.moment, entries.c.number)
+
+# Asked once for each source, because no planner merges a thousand ordered index ranges by itself.
+_NEWEST_OF_ONE = (
+    select(entries.c.moment, entries.c.number, entries.c.uid)
+    .where(
+        entries.c.source == bindparam("source"),
+        _remembered,
+        entries.c.moment >= bindparam("floor"),
+        _order < tuple_(bindparam("moment", type_=entries.c.moment.type), bindparam("number")),
+    )
+    .order_by(entries.c.moment.desc(), entries.c.number.desc())
+    .limit(bindparam("limit"))
+)
+
+
+class Entries(Concern):
+    """All entries of all sources."""
+
+    def known(self, source: str, keys: Collection[str], link_keys: Collection[str]) -> tuple[Known, ...]:
+        """The entries of a source that have any of these keys or link keys, in order of arrival."""
+        asked = {stored_key(key): key for key in (*link_keys, *keys)}
+        numbers = set(self._numbers_by_key(source, keys)) | set(self._numbers_by_link(source, link_keys))
+        names: dict[int, set[str]] = {number: set() for number in sorted(numbers)}
+        rows: dict[int, Row[Any]] = {}
+        for chunk in chunks(names):
+            keyed = select(identities.c.number, identities.c.key).where(identities.c.number.in_(chunk))
+            for number, key in self._connection.execute(keyed):
+                names[number].add(asked.get(key, key))
+            found = select(entries).where(entries.c.number.in_(chunk))
+            rows |= {row.number: row for row in self._connection.execute(found)}
+        return tuple(_known(rows[number], names[number], asked) for number in names)
+
+    def _numbers_by_key(self, source: str, keys: Collection[str]) -> Iterable[int]:
+        for chunk in chunks(keys):
+            named = identities.c.source == source, identities.c.key.in_(chunk)
+            yield from self._connection.scalars(select(identities.c.number).where(*named))
+
+    def _numbers_by_link(self, source: str, link_keys: Collection[str]) -> Iterable[int]:
+        for chunk in chunks([key for key in link_keys if key]):
+            linked = entries.c.source == source, entries.c.link_key.in_(chunk)
+            yield from self._connection.scalars(select(entries.c.number).where(*linked))
+
+    def add(self, source: str, arrivals: Sequence[Arrival], now: datetime) -> int:
+        """Write new entries; their numbers ascend in the order given.
+
+        Returns:
+            How many were new: one whose key the source has already (another process was first) is skipped.
+        """
+        if not arrivals:
+            return 0
+        first = self._draw(_COUNTER, len(arrivals))
+        numbered = dict(enumerate(arrivals, first))
+        keys = [{"source": source, "key": arrival.key, "number": number} for number, arrival in numbered.items()]
+        claim = self._insert(identities).on_conflict_do_nothing().returning(identities.c.number)
+        won = sorted(self._connection.scalars(claim, keys))
+        if won:
+            rows = [{"number": n, "source": source} | _arrived(numbered[n], now) for n in won]
+            self._connection.execute(insert(entries), rows)
+            self._mark(source, won[-1])
+        return len(won)
+
+    def revise(self, number: int, item: Item, digest: str, now: datetime, *, link_key: str) -> None:
+        """Write an edit of an entry; what it was before stays as a former version, if an issue told it or it is recent.
+
+        Of a forgotten entry only the digest is noted.  An edit that another process has written already is skipped.
+        """
+        mark = self._draw(_COUNTER)
+        before = self._connection.execute(select(entries).where(entries.c.number == number)).one()
+        if before.digest == digest:
+            return
+        if before.forgotten:
+            self._update(number, digest=digest)
+            return
+        former = {"number": number, "version": before.version, "changed": before.changed, "content": before.content}
+        self._connection.execute(insert(versions), former)
+        self._connection.execute(delete(versions).where(*_too_old(number, before.version)))
+        told = _told(item, before.arrived) | {"link_key": link_key}
+        self._update(number, digest=digest, version=before.version + 1, changed=now, **told)
+        self._mark(before.source, mark)
+
+    def alias(self, source: str, key: str, number: int) -> None:
+        """Give an entry one more key; nothing happens when the source has an entry of that key."""
+        self._draw(_COUNTER, 0)  # the lock that `add` takes first, so that the two never wait for each other
+        row = {"source": source, "key": key, "number": number}
+        self._connection.execute(self._insert(identities).values(row).on_conflict_do_nothing())
+
+    def mark(self, sources: Collection[str]) -> int:
+        """A number that is higher after each arrival or edit in any of the sources; 0 when they have no entries."""
+        found = (
+            self._connection.scalar(select(func.max(marks.c.mark)).where(marks.c.source.in_(chunk)))
+            for chunk in chunks(sources)
+        )
+        return max(filter(None, found), default=0)
+
+    def newest(self, sources: Collection[str], limit: int) -> tuple[Entry, ...]:
+        """The newest entries by moment, newest first; of several with the same uid the one that arrived first."""
+        found: list[int] = []
+        last = _END
+        while len(found) < limit:
+            page = self._page(sources, last, limit)
+            found += self._firsts(page, sources)
+            if len(page) < limit:
+                break
+            last = page[-1][:2]
+        return self._load(found[:limit])
+
+    def _page(
+        self, sources: Collection[str], last: tuple[datetime, int], limit: int
+    ) -> list[tuple[datetime, int, str]]:
+        """Moment, number and uid of the newest entries older than ``last``, newest first."""
+        best: list[tuple[datetime, int, str]] = []
+        for source in dict.fromkeys(sources):
+            floor = best[-1][0] if len(best) == limit else _START
+            bounds = {"source": source, "floor": floor, "moment": last[0], "number": last[1], "limit": limit}
+            if rows := self._connection.execute(_NEWEST_OF_ONE, bounds).all():
+                best = nlargest(limit, [*best, *map(tuple, rows)])
+        return best
+
+    def _firsts(self, page: Sequence[tuple[datetime, int, str]], sources: Collection[str]) -> list[int]:
+        """The numbers in ``page`` before which no other entry of these sources arrived with the same uid."""
+        wanted, first = set(sources), dict[str, int]()
+        for chunk in chunks({uid for _, _, uid in page}):
+            same = select(entries.c.uid, entries.c.source, entries.c.number).where(
+                entries.c.uid.in_(chunk), _remembered
+            )
+            for uid, source, number in self._connection.execute(same):
+                if source in wanted:
+                    first[uid] = min(number, first.get(uid, number))
+        return [number for _, number, uid in page if first[uid] == number]
+
+    def _load(self, numbers: Sequence[int]) -> tuple[Entry, ...]:
+        rows: dict[int, Row[Any]] = {}
+        for chunk in chunks(numbers):
+            found = self._connection.execute(select(entries).where(entries.c.number.in_(chunk)))
+            rows |= {row.number: row for row in found}
+        return tuple(entry(rows[number]) for number in numbers)
+
+    def waiting(self, publication: str, sources: Collection[str], since: int, limit: int) -> tuple[Entry, ...]:
+        """The news that no issue of the publication has told, in order of arrival.
+
+        An entry is told, too, when the issue had another entry with its uid.  Backlog is no news.
+        """
+        news = (entries.c.number > since, ~entries.c.backlog, _remembered, ~_was_told(publication))
+        ordered = select(entries).where(entries.c.source.in_(sources), *news).order_by(entries.c.number).limit(limit)
+        return self._list(ordered)
+
+    def recent(self, sources: Collection[str], after: datetime, limit: int) -> tuple[Entry, ...]:
+        """The entries from a moment on, backlog too, oldest first by moment."""
+        told = select(entries).where(entries.c.source.in_(sources), entries.c.moment >= after, _remembered)
+        return self._list(told.order_by(entries.c.moment, entries.c.number).limit(limit))
+
+    def last_number(self) -> int:
+        """The number of the entry that arrived last; 0 when there is none."""
+        return self._connection.scalar(select(func.max(entries.c.number))) or 0
+
+    def count(self, source: str) -> int:
+        """How many entries a source has, forgotten ones included."""
+        counted = select(func.count()).select_from(entries).where(entries.c.source == source)
+        return self._connection.execute(counted).scalar_one()
+
+    def counts(self) -> dict[str, int]:
+        """How many entries each source has, forgotten ones included."""
+        counted = select(entries.c.source, func.count()).group_by(entries.c.source)
+        return dict(self._connection.execute(counted).all())
+
+    def forget(self, source: str, before: datetime, spare: int, keep_after: int) -> int:
+        """Empty the old entries of a source; their identities and titles stay, else they would come back as new.
+
+        Args:
+            before: what arrived before this moment is old…
+            spare: …unless it is one of so many newest,
+            keep_after: or has a higher number than this: it may be waiting for an issue.
+
+        Returns:
+            How many entries were forgotten.
+        """
+        mine = (entries.c.source == source, _remembered)
+        newest = select(entries.c.number).where(*mine).order_by(entries.c.moment.desc(), entries.c.number.desc())
+        spared = newest.limit(spare).subquery()
+        old = (entries.c.arrived < before, entries.c.number <= keep_after)
+        statement = update(entries).where(*mine, *old, entries.c.number.not_in(select(spared.c.number)))
+        emptied = statement.values(forgotten=True, content="").returning(entries.c.number)
+        numbers = self._connection.scalars(emptied).all()
+        for chunk in chunks(numbers):
+            self._connection.execute(delete(versions).where(versions.c.number.in_(chunk)))
+        return len(numbers)
+
+    def _list(self, statement: Select[Any]) -> tuple[Entry, ...]:
+        return tuple(entry(row) for row in self._connection.execute(statement))
+
+    def _update(self, number: int, **values: Any) -> None:
+        self._connection.execute(update(entries).where(entries.c.number == number).values(values))
+
+    def _mark(self, source: str, mark: int) -> None:
+        self._upsert(marks, {"source": source, "mark": mark})
+
+
+def entry(row: Row[Any]) -> Entry:
+    """The entry of a row that has the columns of the table; of a forgotten one only the title is left to tell."""
+    return Entry(
+        **(unpack(row.content) if row.content else {"title": row.title}),
+        number=row.number,
+        uid=row.uid,
+        source=row.source,
+        version=row.version,
+        arrived=row.arrived,
+        changed=row.changed,
+        backlog=row.backlog,
+    )
+
+
+def _known(row: Row[Any], keys: set[str], asked: dict[str, str]) -> Known:
+    link_key = asked.get(row.link_key, row.link_key)
+    return Known(
+        number=row.number,
+        keys=frozenset(keys),
+        digest=row.digest,
+        link_key=link_key,
+        title=row.title,
+        moment=row.moment,
+    )
+
+
+def _arrived(arrival: Arrival, now: datetime) -> dict[str, Any]:
+    return {
+        "uid": arrival.uid,
+        "version": 1,
+        "arrived": now,
+        "changed": now,
+        "backlog": arrival.backlog,
+        "forgotten": False,
+        "digest": arrival.digest,
+        "link_key": arrival.link_key,
+    } | _told(arrival.item, now)
+
+
+def _told(item: Item, arrived: datetime) -> dict[str, Any]:
+    """The columns that come from the item; the moment is that of ``Entry.moment``."""
+    return {"moment": min(item.published or arrived, arrived), "title": item.title, "content": pack(item)}
+
+
+def _too_old(number: int, version: int) -> tuple[ColumnElement[bool], ...]:
+    """Former versions that no issue tells of, beyond the last few: some feeds change their texts at every visit."""
+    told = (issue_entries.c.number == versions.c.number, issue_entries.c.version == versions.c.version)
+    return (versions.c.number == number, versions.c.version <= version - _FORMER, not_(exists().where(*told)))
+
+
+def _was_told(publication: str) -> ColumnElement[bool]:
+    """Whether an issue of the publication has this entry, or another one with its uid.
+
+    Two levels, so that SQLite looks up the uid first and not all that the publication ever told.
+    """
+    same = entries.alias()
+    issue = issues.c.id == issue_entries.c.issue
+    in_issue = exists().where(issue_entries.c.number == same.c.number, issue, issues.c.publication == publication)
+    return exists().where(same.c.uid == entries.c.uid, in_issue)

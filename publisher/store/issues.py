@@ -1,0 +1,116 @@
+"""The issues: fixed lists of entries, and the documents rendered from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, exists, func, insert, select, update
+
+from publisher.model import Document, Entry
+from publisher.store.concern import Concern, chunks
+from publisher.store.entries import entry
+from publisher.store.rows import OPEN, IssueRow
+from publisher.store.tables import counters, deliveries, documents, entries, issue_entries, issues, versions
+
+
+class Issues(Concern):
+    """All issues of all publications."""
+
+    def next_number(self, publication: str) -> int:
+        """The number that the publication's next issue will have."""
+        last = select(counters.c.value).where(counters.c.name == _counter(publication))
+        return (self._connection.scalar(last) or 0) + 1
+
+    def add(
+        self,
+        publication: str,
+        subject: str,
+        entry_numbers: Sequence[int],
+        documents: Sequence[Document],
+        created: datetime,
+    ) -> IssueRow:
+        """Write an issue; its entries are kept as they are now, whatever becomes of them later."""
+        number = self._draw(_counter(publication))
+        row = {"publication": publication, "number": number, "subject": subject, "created": created}
+        statement = insert(issues).values(**row, entries=len(entry_numbers)).returning(*issues.c)
+        issue = IssueRow(**self._connection.execute(statement).one()._asdict())
+        self._add_entries(issue.id, entry_numbers)
+        self._add_documents(issue.id, documents)
+        return issue
+
+    def _add_entries(self, issue: int, numbers: Sequence[int]) -> None:
+        current: dict[int, int] = {}
+        for chunk in chunks(numbers):
+            known = select(entries.c.number, entries.c.version).where(entries.c.number.in_(chunk))
+            current |= {row.number: row.version for row in self._connection.execute(known)}
+        rows = [
+            {"issue": issue, "position": position, "number": number, "version": current[number]}
+            for position, number in enumerate(numbers)
+        ]
+        if rows:
+            self._connection.execute(insert(issue_entries), rows)
+
+    def _add_documents(self, issue: int, bodies: Sequence[Document]) -> None:
+        rows = [
+            {"issue": issue, "position": position, "name": body.name, "media_type": body.media_type, "body": body.body}
+            for position, body in enumerate(bodies)
+        ]
+        if rows:
+            self._connection.execute(insert(documents), rows)
+
+    def get(self, id: int) -> IssueRow | None:
+        """One issue; None when there is none of that id."""
+        row = self._connection.execute(select(issues).where(issues.c.id == id)).one_or_none()
+        return IssueRow(**row._asdict()) if row else None
+
+    def entries(self, id: int) -> tuple[Entry, ...]:
+        """The entries of an issue in its order, as they were when it was made; of forgotten ones only the title."""
+        former = and_(versions.c.number == issue_entries.c.number, versions.c.version == issue_entries.c.version)
+        columns = {column.name: column for column in entries.c} | {
+            "version": issue_entries.c.version,
+            "changed": func.coalesce(versions.c.changed, entries.c.changed, type_=entries.c.changed.type),
+            "content": func.coalesce(versions.c.content, entries.c.content),
+        }
+        told = (
+            select(*(column.label(name) for name, column in columns.items()))
+            .select_from(issue_entries.join(entries, entries.c.number == issue_entries.c.number))
+            .outerjoin(versions, former)
+            .where(issue_entries.c.issue == id)
+            .order_by(issue_entries.c.position)
+        )
+        return tuple(entry(row) for row in self._connection.execute(told))
+
+    def documents(self, id: int) -> tuple[Document, ...]:
+        """The documents of an issue, in the order in which they were given."""
+        columns = (documents.c.name, documents.c.media_type, documents.c.body)
+        ordered = select(*columns).where(documents.c.issue == id).order_by(documents.c.position)
+        return tuple(Document(**row._asdict()) for row in self._connection.execute(ordered))
+
+    def recent(self, limit: int, publication: str | None = None) -> list[IssueRow]:
+        """The last issues, newest first; of one publication where it is named."""
+        newest = select(issues).order_by(issues.c.id.desc()).limit(limit)
+        if publication is not None:
+            newest = newest.where(issues.c.publication == publication)
+        return [IssueRow(**row._asdict()) for row in self._connection.execute(newest)]
+
+    def count(self, publication: str) -> int:
+        """How many issues a publication has had."""
+        counted = select(func.count()).select_from(issues).where(issues.c.publication == publication)
+        return self._connection.execute(counted).scalar_one()
+
+    def finish(self, id: int, now: datetime) -> bool:
+        """Note that an issue is finished, if none of its deliveries is open.
+
+        Returns:
+            Whether it is finished, now or since before.
+        """
+        waiting = exists().where(deliveries.c.issue == id, deliveries.c.state.in_(OPEN))
+        finished = update(issues).where(issues.c.id == id, issues.c.finished.is_(None), ~waiting).values(finished=now)
+        self._connection.execute(finished)
+        done = select(issues.c.finished).where(issues.c.id == id)
+        return self._connection.scalar(done) is not None
+
+
+def _counter(publication: str) -> str:
+    return f"issues of {publication}"

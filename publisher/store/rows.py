@@ -1,0 +1,148 @@
+"""What the store is given and gives back, beside the types of ``model``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from publisher.model import Item, State
+
+OPEN = (State.PLANNED, State.SENDING, State.DEFERRED)
+"""The states that are not final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """How a source stands."""
+
+    name: str
+    fingerprint: str = ""
+    """A mark of the options it was last visited with."""
+    cursor: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+    since: datetime | None = None
+    """The first success: from then on what arrives is news."""
+    visited: datetime | None = None
+    """The last success."""
+    tried: datetime | None = None
+    """The last visit, successful or not."""
+    failures: int = 0
+    """Since the last success."""
+    error: str = ""
+    retry_at: datetime | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What must be known of an entry to tell whether an item is that entry, and whether it changed."""
+
+    number: int
+    keys: frozenset[str]
+    digest: str
+    link_key: str
+    title: str
+    moment: datetime
+    """When it was published, as far as that can be believed (``Entry.moment``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """An entry that is new."""
+
+    key: str
+    uid: str
+    item: Item
+    digest: str
+    link_key: str
+    backlog: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationState:
+    """How a publication stands."""
+
+    name: str
+    since: int = 0
+    """The number of the last entry that its digest has dealt with."""
+    opened: bool = False
+    """Its first issue was made, or had nothing to tell."""
+    schedule: str = ""
+    """By which its digest was made when the house looked last; empty when it has none."""
+    stamp: str = ""
+    """A mark of what its feeds were rendered from."""
+    known: datetime
+    """When the house saw it first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelState:
+    """How a channel stands."""
+
+    name: str
+    failures: int = 0
+    """In a row, until now."""
+    error: str = ""
+    retry_at: datetime | None = None
+    """It is left alone until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One slot of a schedule that somebody took."""
+
+    schedule: str
+    slot: str
+    owner: str
+    started: datetime
+    until: datetime
+    """When anybody may take it over, if it has not finished."""
+    finished: datetime | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueRow:
+    """An issue without its entries and documents."""
+
+    id: int
+    publication: str
+    number: int
+    subject: str
+    created: datetime
+    entries: int
+    """How many."""
+    finished: datetime | None
+    """When its last delivery was settled; None while one is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """A delivery that is ours to send."""
+
+    id: int
+    issue: int
+    recipient: str
+    tries: int
+    """Attempts so far."""
+    first_try: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """A delivery as it stands."""
+
+    id: int
+    issue: int
+    channel: str
+    recipient: str
+    state: State
+    tries: int
+    planned: datetime
+    first_try: datetime | None
+    next_at: datetime | None
+    """When it may be taken: at its next attempt or, while it is being sent, when that lease ends."""
+    owner: str
+    detail: str
+    settled: datetime | None

@@ -1,0 +1,306 @@
+"""The tables.  What is here and what the migrations make are the same; a test holds them to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from publisher.model import State
+
+HEAD = "0001"
+"""The newest migration.  Kept here so that a start on an up-to-date store need not import Alembic."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_KEY_LENGTH = 512
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970 in UTC: sorts and compares alike everywhere."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere; what PostgreSQL (NUL) or UTF-8 (lone surrogates) cannot hold becomes U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else _UNSTORABLE.sub("\ufffd", value)
+
+
+class Key(TypeDecorator[str]):
+    """An identity that outsiders choose, cut to what PostgreSQL can index (2,704 bytes) and still unique."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else stored_key(value)
+
+
+class Standing(TypeDecorator[State]):
+    """The state of a delivery, by its word."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: State | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return value and value.value
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> State | None:
+        """From the database."""
+        return value and State(value)
+
+
+def stored_key(key: str) -> str:
+    """The form in which a key is stored: itself, unless it is very long or holds what no database can."""
+    clean = _UNSTORABLE.sub("\ufffd", key)
+    if len(clean) <= _KEY_LENGTH:
+        return clean
+    return clean[: _KEY_LENGTH - 65] + "#" + hashlib.sha256(clean.encode()).hexdigest()
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the key is spelt INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("title", Words, nullable=False),
+    Column("since", Moment),
+    Column("visited", Moment),
+    Column("tried", Moment),
+    Column("failures", Integer, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("retry_at", Moment),
+    Column("gone", Boolean, nullable=False),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("mark", BigInteger, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("number", _Id, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("uid", Key, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("moment", Moment, nullable=False),
+    Column("arrived", Moment, nullable=False),
+    Column("changed", Moment, nullable=False),
+    Column("backlog", Boolean, nullable=False),
+    Column("forgotten", Boolean, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("link_key", Key, nullable=False),
+    Column("title", Words, nullable=False),
+    Column("content", Text, nullable=False),
+)
+Index("ix_entries_source_number", entries.c.source, entries.c.number)
+Index("ix_entries_source_link_key", entries.c.source, entries.c.link_key)
+Index("ix_entries_uid_source_number", entries.c.uid, entries.c.source, entries.c.number)
+Index(
+    "ix_entries_remembered",
+    entries.c.source,
+    entries.c.moment,
+    entries.c.number,
+    sqlite_where=~entries.c.forgotten,
+    postgresql_where=~entries.c.forgotten,
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("key", Key, primary_key=True),
+    # Checked at commit: the identity is written first, because it decides whether there is an entry to write.
+    Column(
+        "number",
+        BigInteger,
+        ForeignKey("entries.number", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+        index=True,
+    ),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("number", BigInteger, ForeignKey("entries.number"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("changed", Moment, nullable=False),
+    Column("content", Text, nullable=False),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("opened", Boolean, nullable=False),
+    Column("schedule", Text, nullable=False),
+    Column("stamp", Text, nullable=False),
+    Column("known", Moment, nullable=False),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("retry_at", Moment),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("publication", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("schedule", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("started", Moment, nullable=False, index=True),
+    Column("until", Moment, nullable=False),
+    Column("finished", Moment),
+    Column("detail", Words, nullable=False),
+)
+Index("ix_runs_open", runs.c.owner, sqlite_where=runs.c.finished.is_(None), postgresql_where=runs.c.finished.is_(None))
+
+issues = Table(
+    "issues",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("publication", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("finished", Moment),
+    UniqueConstraint("publication", "number"),
+)
+
+issue_entries = Table(
+    "issue_entries",
+    metadata,
+    Column("issue", BigInteger, ForeignKey("issues.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("number", BigInteger, ForeignKey("entries.number"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("issue", BigInteger, ForeignKey("issues.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("issue", BigInteger, ForeignKey("issues.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("state", Standing, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("planned", Moment, nullable=False),
+    Column("first_try", Moment),
+    # When it may be taken: at its next attempt or, while it is being sent, when that lease ends.
+    Column("next_at", Moment),
+    Column("owner", Text, nullable=False),
+    Column("detail", Words, nullable=False),
+    # Empty while it is open.  The indexes that leasing needs hold open rows only: settled ones cost nothing.
+    Column("settled", Moment),
+    UniqueConstraint("issue", "channel", "recipient"),
+)
+Index("ix_deliveries_state", deliveries.c.state, deliveries.c.issue)
+_open = deliveries.c.settled.is_(None)
+Index(
+    "ix_deliveries_open",
+    deliveries.c.channel,
+    deliveries.c.issue,
+    deliveries.c.id,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+Index(
+    "ix_deliveries_held",
+    deliveries.c.owner,
+    sqlite_where=deliveries.c.owner != "",
+    postgresql_where=deliveries.c.owner != "",
+)
+Index(
+    "ix_deliveries_next",
+    deliveries.c.next_at,
+    deliveries.c.channel,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)

@@ -1,0 +1,172 @@
+"""Sources, publications, channels, runs and their owners."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from store_samples import LATER, LONG_AFTER, NOW, ended
+
+from publisher.store import ChannelState, PublicationState, SourceState, Store, Tx
+from publisher.store.owner import dead, this_process
+
+Join = Callable[[str], Store]
+
+
+def claim(store: Store, slot: str = "1", now=NOW, schedule: str = "weekly") -> bool:
+    with store.write() as tx:
+        free = tx.runs.is_open(schedule, slot, now)
+        assert tx.runs.claim(schedule, slot, now) == free
+    return free
+
+
+def finish(store: Store, slot: str = "1", now=NOW, schedule: str = "weekly") -> bool:
+    with store.write() as tx:
+        return tx.runs.finish(schedule, slot, "12 entries", now)
+
+
+def test_the_state_of_a_source_is_kept(tx: Tx):
+    state = SourceState(
+        name="blog", fingerprint="f", cursor={"etag": '"ü"'}, title="B\x00log", since=NOW, visited=NOW, tried=LATER,
+        failures=2, error="too slow", retry_at=LATER, gone=True,
+    )  # fmt: skip
+    tx.sources.put(SourceState(name="blog"))
+    tx.sources.put(SourceState(name="a"))
+    tx.sources.put(state)
+    assert tx.sources.get("blog").title == "B\ufffdlog"
+    assert tx.sources.get("blog").cursor == {"etag": '"ü"'}
+    assert [found.name for found in tx.sources.all()] == ["a", "blog"]
+    assert tx.sources.get("a") == SourceState(name="a")
+    assert tx.sources.get("none") is None
+
+
+def test_the_state_of_a_publication_is_kept(tx: Tx):
+    state = PublicationState(name="weekly", since=7, opened=True, schedule="daily 08:00", stamp="s", known=NOW)
+    tx.publications.put(PublicationState(name="weekly", known=NOW))
+    tx.publications.put(state)
+    tx.publications.stamp("weekly", "t")
+    assert tx.publications.get("weekly").stamp == "t"
+    assert [found.since for found in tx.publications.all()] == [7]
+    assert tx.publications.get("none") is None
+
+
+def test_the_state_of_a_channel_is_kept(tx: Tx):
+    tx.channels.put(ChannelState(name="post", failures=2, error="refused", retry_at=LATER))
+    assert tx.channels.all() == [ChannelState(name="post", failures=2, error="refused", retry_at=LATER)]
+    tx.channels.put(ChannelState(name="post"))
+    assert tx.channels.get("post") == ChannelState(name="post")
+    assert tx.channels.get("none") is None
+
+
+def test_one_owner_holds_a_publication_at_a_time(store: Store, join: Join):
+    other = join("elsewhere")
+    with store.hold("weekly", lambda: NOW) as mine, other.hold("weekly", lambda: NOW) as theirs:
+        assert (mine, theirs) == (True, False)
+        with store.hold("weekly", lambda: NOW) as again, other.hold("daily", lambda: NOW) as another:
+            assert (again, another) == (False, True)
+        with other.hold("weekly", lambda: NOW) as still:
+            assert not still
+    with other.hold("weekly", lambda: NOW) as free:
+        assert free
+
+
+def test_a_publication_is_given_back_when_the_work_fails(store: Store):
+    with pytest.raises(ZeroDivisionError), store.hold("weekly", lambda: NOW):
+        raise ZeroDivisionError
+    with store.hold("weekly", lambda: NOW) as held:
+        assert held
+
+
+@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)])
+def test_a_publication_held_by_the_dead_or_the_silent_is_taken_over(store: Store, join: Join, holder: str, now):
+    with join(holder).hold("weekly", lambda: NOW), store.hold("weekly", lambda: now) as held:
+        assert held
+    with join("third").hold("weekly", lambda: now) as free:
+        assert free
+
+
+def test_a_slot_runs_once(store: Store, join: Join):
+    other = join("elsewhere")
+    assert claim(store)
+    assert not claim(store)
+    assert not claim(other)
+    assert not finish(other)
+    assert finish(store, now=LATER)
+    assert not finish(store)
+    assert not claim(other, now=LONG_AFTER)
+    with store.read() as tx:
+        run = tx.runs.last("weekly")
+        assert tx.runs.last("none") is None
+    assert (run.slot, run.started, run.finished, run.detail) == ("1", NOW, LATER, "12 entries")
+
+
+@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)])
+def test_a_run_of_the_dead_or_the_silent_is_taken_over(store: Store, join: Join, holder: str, now):
+    gone = join(holder)
+    assert claim(gone)
+    assert claim(store, now=now)
+    assert not finish(gone)
+    assert finish(store)
+
+
+def test_a_run_that_was_put_off_waits_for_its_moment(store: Store, join: Join):
+    assert claim(store)
+    with store.write() as tx:
+        tx.runs.postpone("weekly", "1", LATER, "the template is wrong")
+        assert tx.runs.last("weekly").detail == "the template is wrong"
+    assert not finish(store)
+    assert not claim(store, now=LATER)
+    assert claim(join("elsewhere"), now=LATER + timedelta(seconds=1))
+
+
+def test_runs_are_forgotten_after_a_month_but_never_the_latest_slot(store: Store):
+    first, second = "2026-11-01T08:00:00+00:00", "2026-12-01T08:00:00+00:00"
+    month = timedelta(days=31)
+    assert claim(store, first)
+    assert finish(store, first)
+    assert claim(store, "by hand", NOW + month)
+    assert finish(store, "by hand", NOW + month)
+    assert not claim(store, first, NOW + month)
+    assert claim(store, second, NOW + month)
+    assert finish(store, second, NOW + month)
+    with store.read() as tx:
+        assert {run.slot for run in tx.runs.recent(9)} == {second, "by hand"}
+
+
+def test_recent_runs_come_newest_first(store: Store):
+    for hours, slot in enumerate("abc"):
+        claim(store, slot, now=NOW + timedelta(hours=hours))
+    with store.read() as tx:
+        assert [run.slot for run in tx.runs.recent(2)] == ["c", "b"]
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+
+
+def test_this_process_is_alive_and_names_itself_alike_each_time():
+    assert this_process() == this_process()
+    assert dead({this_process()}) == set()
+
+
+def test_a_process_that_ended_is_dead_reaped_or_not():
+    code = "from publisher.store.owner import this_process; print(this_process(), flush=True)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    owner = child.stdout.readline().strip()
+    child.stdout.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert dead({owner, this_process()}) == {owner}
+    child.wait()
+    assert dead({owner}) == {owner}
+
+
+def test_a_later_process_of_the_same_number_is_another():
+    assert dead({ended()}) == {ended()}
+
+
+@pytest.mark.parametrize("owner", ["elsewhere:1:x", "", "me", "a:b:c", ":::", f"{this_process().split(':')[0]}:x:1"])
+def test_owners_elsewhere_and_other_names_are_never_dead(owner: str):
+    assert dead({owner}) == set()

@@ -1,0 +1,160 @@
+"""Many threads and processes at one store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from typing import Any
+
+from store_samples import NOW, arrival, plan
+
+from publisher.model import State
+from publisher.store import Store, open_store
+
+fork = multiprocessing.get_context("fork")
+
+
+def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
+    """What each of the processes answers; all of them begin at the same time."""
+    start = fork.Barrier(count)
+    pipes = [fork.Pipe(duplex=False) for _ in range(count)]
+    children = [fork.Process(target=_answer, args=(pipe[1], start, work, args)) for pipe in pipes]
+    for child in children:
+        child.start()
+    answers = [receiver.recv() if receiver.poll(60) else None for receiver, _ in pipes]
+    for child in children:
+        child.join()
+    return answers
+
+
+def _answer(pipe: Connection, start: Any, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    start.wait()
+    pipe.send(work(*args))
+
+
+def open_and_count(url: str) -> int:
+    store = open_store(url)
+    with store.read() as tx:
+        return tx.entries.last_number()
+
+
+def run_the_slot(url: str) -> bool:
+    store = open_store(url)
+    with store.write() as tx:
+        won = tx.runs.claim("weekly", "1", NOW)
+    if won:
+        time.sleep(0.1)
+        with store.write() as tx:
+            assert tx.runs.finish("weekly", "1", "done", NOW)
+    return won
+
+
+def add(url: str) -> list[int]:
+    store, seen = open_store(url), []
+    for number in range(15):
+        with store.write() as tx:
+            tx.entries.add(str(os.getpid()), [arrival(f"{number}a"), arrival(f"{number}b")], NOW)
+            seen.append(tx.entries.last_number())
+    return seen
+
+
+def add_the_same(url: str) -> int:
+    store, added = open_store(url), 0
+    for number in range(15):
+        with store.write() as tx:
+            tx.entries.alias("blog", f"{number} alias", 1)
+            added += tx.entries.add("blog", [arrival(str(number)), arrival(f"{number} alias")], NOW)
+    return added
+
+
+def test_a_new_store_can_be_opened_by_many_at_once(sqlite_url: str):
+    assert in_processes(6, open_and_count, sqlite_url) == [0] * 6
+
+
+def test_an_empty_postgresql_database_can_be_opened_by_many_at_once(postgresql):
+    url = postgresql.url(postgresql.new_database())
+    assert in_processes(4, open_and_count, url) == [0] * 4
+
+
+def test_of_four_processes_one_runs_the_slot(store: Store, url: str):
+    store.close()
+    assert sorted(in_processes(4, run_the_slot, url)) == [False, False, False, True]
+
+
+def test_numbers_are_in_the_order_of_the_commits(store: Store, url: str):
+    """A reader that has seen a number never finds a lower one later."""
+    store.close()
+    seen = in_processes(4, add, url)
+    assert all(one < other for numbers in seen for one, other in pairwise(numbers))
+    assert sorted(number for numbers in seen for number in numbers) == list(range(2, 121, 2))
+
+
+def test_two_collectors_of_one_source_add_each_entry_once(store: Store, url: str):
+    with store.write() as tx:
+        tx.entries.add("blog", [arrival("first")], NOW)
+    store.close()
+    assert sum(in_processes(3, add_the_same, url)) == 15
+    with open_store(url).read() as tx:
+        assert tx.entries.count("blog") == 16
+
+
+def test_threads_lease_what_no_other_has_and_settle_everything(store: Store):
+    with store.write() as tx:
+        issue = plan(tx, 200)
+
+    def send(_: int) -> list[int]:
+        mine: list[int] = []
+        while True:
+            with store.write() as tx:
+                rows = tx.deliveries.lease("post", 7, NOW)
+            if not rows:
+                return mine
+            for row in rows:
+                with store.write() as tx:
+                    assert tx.deliveries.settle(row.id, State.SENT, "", next_at=None, now=NOW)
+                mine.append(row.id)
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = [id for ids in pool.map(send, range(8)) for id in ids]
+    assert len(sent) == len(set(sent)) == 200
+    with store.write() as tx:
+        assert tx.deliveries.by_state() == {State.SENT: 200}
+        assert tx.issues.finish(issue, NOW)
+
+
+def write_for_ever(url: str) -> None:
+    store = open_store(url)
+    for number in range(1_000_000):
+        with store.write() as tx:
+            tx.entries.add("blog", [arrival(f"{os.getpid()} {number} {part}") for part in range(20)], NOW)
+            plan(tx, 20)
+            tx.runs.claim("weekly", f"{os.getpid()} {number}", NOW)
+            tx.deliveries.lease("post", 5, NOW)
+
+
+def test_a_process_killed_while_it_writes_leaves_whole_transactions(store: Store, url: str):
+    store.close()
+    for round_ in range(4):
+        child = fork.Process(target=write_for_ever, args=(url,))
+        child.start()
+        time.sleep(0.4 + 0.07 * round_)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+    again = open_store(url)
+    with again.write() as tx:
+        entries, deliveries = tx.entries.count("blog"), sum(tx.deliveries.by_state().values())
+        assert entries == deliveries == 20 * tx.issues.count("weekly") > 0
+        assert all(tx.runs.claim("weekly", run.slot, NOW) for run in tx.runs.recent(9))
+        assert len(tx.deliveries.lease("post", deliveries, NOW)) == deliveries
+    again.close()
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
