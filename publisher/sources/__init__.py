@@ -6,13 +6,16 @@ A kind's options are the fields of its dataclass.  A third party ships a kind as
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from publisher import kinds as _kinds
 from publisher.model import Cursor, Harvest
-from publisher.net import Net
+
+if TYPE_CHECKING:
+    from publisher.net import Net
 
 
-@runtime_checkable
 class Source(Protocol):
     """One source, set up from its options."""
 
@@ -30,3 +33,8 @@ class Source(Protocol):
             SourceError: an answer that cannot be read, or that holds nothing where there must be something.
         """
         ...
+
+
+def kinds() -> Mapping[str, type[Source]]:
+    """The kinds that there are, by name."""
+    return _kinds.kinds("publisher.sources")

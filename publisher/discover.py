@@ -1,0 +1,167 @@
+"""How a site can be followed of which only the address is known: by its feed, else by what its page lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypedDict
+from urllib.parse import urljoin
+
+from publisher.confine import confined
+from publisher.errors import NetError, PublisherError
+from publisher.html import absolute
+from publisher.model import Harvest, Item
+from publisher.net import Answer, Net
+from publisher.sources import Source, kinds
+
+_USUAL = ("feed", "feed/", "rss", "rss.xml", "atom.xml", "index.xml", "feed.xml", "feed.json")
+_FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
+_MOST_NAMED = 8
+"""Feeds that a page names and that are tried; some name one for each comment thread."""
+_PAGE = re.compile(rb"<!doctype\s+html|<html|<head|<body", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """A source that was found, and tried."""
+
+    url: str
+    """The site's page, after redirects."""
+    title: str
+    """What the page calls itself; what the feed calls itself where there is no page."""
+    language: str
+    """BCP 47 tag; empty when the page does not say."""
+    kind: str
+    """``feed`` or ``page``."""
+    source: str
+    """The source's address: what to write as its ``url``."""
+    source_title: str
+    items: tuple[Item, ...]
+    """What a visit brings now; at least one."""
+
+
+class _Head(TypedDict):
+    """What a page says of itself."""
+
+    title: str
+    language: str
+    feeds: list[str]
+
+
+def discover(url: str, net: Net) -> Discovery:
+    """Find out how the site can be followed.
+
+    Tried in this order: the address itself as a feed; the feeds that its page names (HTML Living Standard section
+    4.6.7.1), those of comments last; the usual addresses; the list of articles on the page.
+
+    Args:
+        url: of a site, a page or a feed; ``https://`` may be left out.
+        net: the way out.
+
+    Raises:
+        NetError: the address does not answer.
+        PublisherError: it answers, and nothing there can be followed.
+    """
+    answer = _opened(url, net)
+    if not _PAGE.search(answer.body[:4096]) and (harvest := _tried(answer.url, net)):
+        return _found("feed", harvest.link or answer.url, answer.url, harvest, title=harvest.title, language="")
+    head: _Head = confined(f"{__name__}:read_head", answer.body, answer.charset, answer.url)
+    for address in _candidates(answer.url, head["feeds"]):
+        if harvest := _tried(address, net):
+            title = head["title"] or harvest.title
+            return _found("feed", answer.url, address, harvest, title=title, language=head["language"])
+    harvest = _listed(answer.url, net)
+    return _found("page", answer.url, answer.url, harvest, title=head["title"], language=head["language"])
+
+
+def read_head(body: bytes, charset: str, url: str) -> dict[str, Any]:
+    """What a page says of itself: its title, its language, and the addresses of its feeds, those of comments last.
+
+    Runs in a process of its own.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(_decoded(body, charset))
+    base = tree.css_first("base[href]")
+    named = tree.css_first('meta[property="og:site_name"]')
+    title = tree.css_first("head title")
+    links = [link.attributes for link in tree.css("link[rel][href]")]
+    feeds = [link for link in links if _names_feed(link)]
+    feeds.sort(key=lambda link: "comment" in f"{link.get('title')} {link['href']}".lower())
+    start = absolute((base.attributes["href"] or "") if base else "", url) or url
+    return {
+        "title": _line((named.attributes.get("content") if named else "") or (title.text() if title else "")),
+        "language": _line((tree.root.attributes.get("lang") if tree.root else "") or ""),
+        "feeds": [absolute(link["href"] or "", start) for link in feeds],
+    }
+
+
+def _names_feed(link: dict[str, str | None]) -> bool:
+    media_type = (link.get("type") or "").partition(";")[0].strip().lower()
+    return media_type in _FEED_TYPES and "alternate" in (link["rel"] or "").lower().split()
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    for name in (charset, "utf-8"):
+        try:
+            return body.decode(name)
+        except (LookupError, UnicodeError):
+            continue
+    return body.decode("windows-1252", "replace")
+
+
+def _opened(url: str, net: Net) -> Answer:
+    """The answer at an address; without a scheme, https is tried before http."""
+    if "://" in url:
+        return net.get(url)
+    try:
+        return net.get(f"https://{url}")
+    except NetError as secure:
+        try:
+            return net.get(f"http://{url}")
+        except NetError:
+            raise secure from None
+
+
+def _candidates(url: str, named: Iterable[str]) -> Iterator[str]:
+    """Where a feed may be, each address once."""
+    page = url.partition("?")[0]
+    below = page if "." in page.rpartition("/")[2] else f"{page.rstrip('/')}/"
+    usual = (urljoin(start, name) for start in (urljoin(url, "/"), below) for name in _USUAL)
+    return iter(dict.fromkeys([*list(filter(None, named))[:_MOST_NAMED], *usual]))
+
+
+def _tried(address: str, net: Net) -> Harvest | None:
+    """What a feed there brings; None when there is none, or nothing in it."""
+    feed: Callable[..., Source] = kinds()["feed"]
+    try:
+        harvest = feed(url=address).fetch(None, net)
+    except PublisherError:
+        return None
+    return harvest if harvest.items else None
+
+
+def _listed(url: str, net: Net) -> Harvest:
+    page: Callable[..., Source] = kinds()["page"]
+    try:
+        return page(url=url).fetch(None, net)
+    except PublisherError as error:
+        hint = error.hint or "name the page that lists the news, or the feed itself"
+        raise PublisherError(f"no feed was found, and no list of articles: {error}", hint=hint) from error
+
+
+def _found(kind: str, url: str, source: str, harvest: Harvest, *, title: str, language: str) -> Discovery:
+    return Discovery(
+        url=url,
+        title=title,
+        language=language,
+        kind=kind,
+        source=source,
+        source_title=harvest.title,
+        items=harvest.items,
+    )

@@ -1,0 +1,721 @@
+"""Find the list of articles on a page that has no feed: HTML in, items out.  Pure.
+
+With selectors, the operator said what an item is.  Without them the list is found:
+
+1.  *Leads.*  A lead is what an item is recognised by: a heading (``h1`` to ``h6``, ``dt``, or an element with a class
+    like ``card-title``), or a link that stands at the beginning of its line, or one that reads "Read more".  Menus,
+    side bars, footers, pagers and links to the page itself are left out.
+2.  *Groups.*  Leads reached by the same path of tags belong together.  The same leads are grouped in three ways: by
+    path; by path, but with headings of any level taken for one, and the cells of a row for one; by path and classes.
+3.  *Spans.*  An item reaches from its box, the highest element that holds no other item's lead, to the next item's
+    box, so that titles, teasers and links which lie side by side without a wrapper are one item.
+4.  *Score.*  Each item is worth what can be read from it: up to 1 for its title (25 characters are a full one), 1 for
+    a heading, 1 for a teaser, 1/2 for a date, 1/4 for an image.  A list is worth the mean of its items times
+    log2(1 + items), times the share of different titles; half when most links leave the site, a quarter more inside
+    ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
+    tell of the same links.
+5.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
+    title, or where the page says far more outside the list than in it, as an article above its related links does.
+"""
+
+from __future__ import annotations
+
+import html as html_entities
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import pairwise
+from math import log2
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from publisher.errors import SourceError
+from publisher.model import Item
+from publisher.sources._dates import is_date, read_date, without_date
+from publisher.sources._outline import Node, Outline, joined, without_fragment, word_set
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+_MOST_ITEMS = 200
+_MOST_GROUPS = 20
+"""Groups that are looked at closely, the most promising first."""
+_MOST_IN_ITEM = 2_000
+"""Nodes of one item that are looked at."""
+_FULL_TITLE = 25
+_LONGEST_TITLE = 500
+_FULL_TEASER = 40
+_SHORT_TEASER = 20
+_LABEL = 30
+"""Characters that may stand before a title on its line: a date, a section's name."""
+_WORTH = 0.75
+_WORTH_OF_TWO = 1.25
+"""Two links with nothing but a title are not yet a list."""
+_LONG_LINE = 80
+_MUCH_PROSE = 1_000
+
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
+_TITLE_NAMES = frozenset({"title", "headline", "heading", "ueberschrift", "titel", "titre", "titolo", "titulo"})
+_DATE_NAMES = frozenset({"date", "datum", "time", "published", "posted", "fecha", "datetime", "timestamp"})
+_META_NAMES = _DATE_NAMES | word_set("meta author byline category categories tag tags kicker label badge")
+_DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
+_MORE = re.compile(
+    r"((read|learn|see|view|find out|show) (more|on|full|the full|article|all|details|story|post)"
+    r"|(continue|keep) reading|more|full (story|article)|details?"
+    r"|(jetzt )?(weiter|weiterlesen|mehr|artikel lesen|lesen|zum artikel|zur meldung|zum beitrag)"
+    r"|lire|en savoir|(la |voir la )?suite|voir plus|plus d|leer|seguir leyendo|ver más|más|saber más"
+    r"|leggi|continua|scopri|di più|lees (meer|verder)|meer|läs mer|les mer|læs mere|ler mais|saiba mais|leia"
+    r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
+)
+_MORE_LENGTH = 50
+_PAGER = re.compile(r"[?&](page|paged|seite|start|offset)=\d+|/(page|seite)/\d+/?$")
+_ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
+_ARTICLES = word_set("Article NewsArticle BlogPosting Report SocialMediaPosting TechArticle ListItem WebPage Event")
+_MOST_RECORDS = 5_000
+_ERROR_PAGE = re.compile(
+    r"^(error|http|fehler|erreur)?\s*(40[0134]|410|50[0234])\b\W*(error|$)|not found|nicht gefunden|introuvable"
+    r"|no encontrad|non trovata|access denied|403 forbidden|just a moment|attention required"
+    r"|are you (a )?(human|robot)|(service|temporarily) unavailable",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selectors:
+    """Where the parts of an item are, each a CSS selector, with ``@attribute`` after it to take an attribute."""
+
+    item: Annotated[str, Field(description="one article of the list", examples=["article.news", "#news > li"])]
+    title: Annotated[str | None, Field(description="within the item", examples=["h2"])] = None
+    link: Annotated[str | None, Field(description="within the item", examples=["h2 a@href"])] = None
+    teaser: Annotated[str | None, Field(description="within the item", examples=["p.summary"])] = None
+    date: Annotated[str | None, Field(description="within the item", examples=["time@datetime"])] = None
+    image: Annotated[str | None, Field(description="within the item", examples=["img@data-src"])] = None
+
+    def __post_init__(self) -> None:
+        from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+        nothing = LexborHTMLParser("")
+        for name, text in self.given().items():
+            try:
+                nothing.css(split_selector(text)[0])
+            except SelectolaxError:
+                raise ValueError(f"{name}: not a CSS selector: {text!r}") from None
+
+    def given(self) -> dict[str, str]:
+        """The selectors that there are, by name."""
+        return {name: text for name in _PARTS if (text := getattr(self, name)) is not None}
+
+
+_PARTS = ("item", "title", "link", "teaser", "date", "image")
+
+
+def split_selector(text: str) -> tuple[str, str]:
+    """``h2 a@href`` as ``("h2 a", "href")``; the attribute is empty when none is named."""
+    match = re.fullmatch(r"(.*[^\s@])\s*@\s*([\w:.-]+)", text.strip())
+    return (match[1], match[2]) if match else (text, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a page lists."""
+
+    title: str
+    """The page's own."""
+    items: tuple[Item, ...]
+    """In the order of the page, at least one, at most 200; none shares its link with another."""
+
+
+def find(html: str, url: str, select: Selectors | None = None) -> Listing:
+    """The articles that a page lists.
+
+    Args:
+        html: the page.
+        url: where it was found.
+        select: what an item is; found when left out.
+
+    Raises:
+        SourceError: there is no list, or the selectors match nothing: an empty list is never an answer.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(html)
+    outline = Outline(tree, url)
+    title = _page_title(tree)
+    items = _selected(tree, outline, select) if select else _discovered(tree, outline, title)
+    if not items:
+        raise _nothing(tree, url, title, select)
+    return Listing(title, tuple(items))
+
+
+def _page_title(tree: LexborHTMLParser) -> str:
+    title = tree.css_first("head title")
+    return " ".join(title.text().split()) if title else ""
+
+
+def _nothing(tree: LexborHTMLParser, url: str, title: str, select: Selectors | None) -> SourceError:
+    """What to say of a page on which nothing was found."""
+    if _looks_like_error(tree, title):
+        return SourceError(f"{url}: this looks like an error page ({title!r})", hint="open the address in a browser")
+    if tree.css_first("input[type=password]"):
+        return SourceError(f"{url}: this page asks for a password", hint="name a page that anybody may read")
+    if select:
+        matched = len(tree.css(split_selector(select.item)[0]))
+        message = f"{url}: select.item ({select.item}) matches {matched} elements, none of them with a title and a link"
+        return SourceError(message, hint="look at the page's source and mend the selectors, or leave them out")
+    return SourceError(
+        f"{url}: no list of articles was found on this page",
+        hint="name the page that lists the news, or say with `select` what one item of its list is",
+    )
+
+
+def _looks_like_error(tree: LexborHTMLParser, title: str) -> bool:
+    heading = tree.css_first("h1")
+    texts = (title, heading.text() if heading else "")
+    return any(len(text) < 80 and _ERROR_PAGE.search(text) for text in texts)
+
+
+def _distinct(items: Iterable[Item]) -> list[Item]:
+    """The items that have a title and a link, one for each link."""
+    found: dict[str, Item] = {}
+    for item in items:
+        if item.title and item.link:
+            found.setdefault(item.link, item)
+    return list(found.values())[:_MOST_ITEMS]
+
+
+# --- with selectors --------------------------------------------------------------------------------------------------
+
+
+def _selected(tree: LexborHTMLParser, outline: Outline, select: Selectors) -> list[Item]:
+    places = {node.mem_id: node for node in outline.nodes if node.tag}
+    found = tree.css(split_selector(select.item)[0])[:_MOST_ITEMS]
+    boxes = ((raw, places[raw.mem_id]) for raw in found if raw.mem_id in places)
+    return _distinct(_picked(outline, select, raw, _Span(box.at, box.end)) for raw, box in boxes)
+
+
+def _picked(outline: Outline, select: Selectors, raw: LexborNode, span: _Span) -> Item:
+    """An item as selectors tell it; what they leave out is found within it."""
+    given = {name: _value(raw, text, name) for name, text in select.given().items() if name != "item"}
+    item = _item(outline, replace(span, link=outline.absolute(given.get("link", ""))))
+    if "title" in given:
+        item = replace(item, title=given["title"])
+    if "teaser" in given:
+        item = replace(item, summary=html_entities.escape(given["teaser"], quote=False))
+    if "date" in given:
+        item = replace(item, published=read_date(given["date"]))
+    if "image" in given:
+        item = replace(item, image=outline.absolute(given["image"]))
+    return item
+
+
+_ATTRIBUTE = {"link": "href", "image": "src", "date": "datetime"}
+"""What is taken of an element when the selector does not say."""
+
+
+def _value(raw: LexborNode, selector: str, part: str) -> str:
+    css, attribute = split_selector(selector)
+    node = raw.css_first(css)
+    if node is None:
+        return ""
+    usual = node.attributes.get(attribute or _ATTRIBUTE.get(part, ""))
+    return " ".join((usual or ("" if attribute else node.text(separator=" "))).split())
+
+
+# --- without selectors -----------------------------------------------------------------------------------------------
+
+_H_ENTRY = {
+    "item": ".h-entry",
+    "title": ".p-name",
+    "link": "a.u-url@href",
+}
+"""Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
+
+
+def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> list[Item]:
+    if _looks_like_error(tree, title):
+        return []
+    found = _best_list(outline)
+    for told in (_told_as_data(tree, outline), _selected(tree, outline, Selectors(**_H_ENTRY))):
+        if len(told) > 1 and _agree(told, found):
+            return _completed(told, found)
+    return found
+
+
+def _agree(told: Sequence[Item], found: Sequence[Item]) -> bool:
+    """Whether what the page's data tells is what its readers see."""
+    shared = {item.link for item in told} & {item.link for item in found}
+    return bool(found) and 2 * len(shared) >= len(found) and 2 * len(shared) >= len(told)
+
+
+def _completed(told: Sequence[Item], found: Sequence[Item]) -> list[Item]:
+    seen = {item.link: item for item in found}
+    return [_filled(item, seen.get(item.link, item)) for item in told]
+
+
+def _filled(item: Item, other: Item) -> Item:
+    return replace(
+        item,
+        summary=item.summary or other.summary,
+        image=item.image or other.image,
+        published=item.published or other.published,
+    )
+
+
+def _best_list(outline: Outline) -> list[Item]:
+    groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
+    lists = (found for group in groups for found in _lists(outline, group))
+    best = max(lists, key=lambda found: found.score, default=None)
+    return best.items if best and best.believable and not _is_article(outline, best.spans) else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    node: Node
+    link: str
+    """Empty for a heading that leads nowhere itself."""
+    heading: bool
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal for leads of the same item, as far as one can tell."""
+        return self.link or self.node.at
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """The nodes of one item, as positions in the outline."""
+
+    start: int
+    end: int
+    lead: _Lead | None = None
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    items: list[Item]
+    spans: list[_Span]
+    score: float
+    believable: bool
+
+
+def _groups(outline: Outline) -> Iterator[list[_Lead]]:
+    """Leads that look alike, in page order, one for each item."""
+    groups: dict[Hashable, list[_Lead]] = defaultdict(list)
+    for lead in _leads(outline):
+        node = lead.node
+        above = node.parent.classes if node.parent else ()
+        for key in (("path", node.path), ("loose", node.loose), (node.path, node.classes, above)):
+            group = groups[key]
+            if not group or group[-1].identity != lead.identity:
+                group.append(lead)
+    kept: dict[Hashable, list[_Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
+    return (group for group in kept.values() if len(group) > 1 or _article(group[0].node))
+
+
+def _article(node: Node | None) -> Node | None:
+    while node and node.tag != "article":
+        node = node.parent
+    return node
+
+
+def _leads(outline: Outline) -> Iterator[_Lead]:
+    for node in outline.nodes:
+        if not node.tag or node.furniture:
+            continue
+        if _is_heading(node) and outline.length(node) <= _LONGEST_TITLE:
+            yield _Lead(node, _heading_link(outline, node), heading=True)
+        elif node.tag == "a" and (node.before <= _LABEL or _reads_more(outline, node)):
+            link = _article_link(outline, node)
+            if link and any(map(str.isalpha, outline.text(node))):
+                yield _Lead(node, link, heading=False)
+
+
+def _is_heading(node: Node) -> bool:
+    return node.tag in _HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
+
+
+def _heading_link(outline: Outline, heading: Node) -> str:
+    """Where a heading leads: the link around it, or the first one in it."""
+    inside = (node for node in outline.inside(heading)[:_MOST_IN_ITEM] if node.anchor is node)
+    return next((link for anchor in [heading.anchor, *inside] if (link := _article_link(outline, anchor))), "")
+
+
+def _article_link(outline: Outline, anchor: Node | None) -> str:
+    """Where a link leads, if that may be an article: not the front page, another page of the list, a tag…"""
+    link = outline.link(anchor)
+    if not anchor or not link or _PAGER.search(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
+        return ""
+    parts = urlsplit(link)
+    return link if parts.path.strip("/") or parts.query else ""
+
+
+def _reads_more(outline: Outline, anchor: Node) -> bool:
+    """Whether a link's text says no more than that there is more."""
+    if outline.length(anchor) > 10 * _MORE_LENGTH:
+        return False
+    text = outline.text(anchor).lower()
+    return len(text) <= _MORE_LENGTH and _MORE.match(text.lstrip("[(… ")) is not None
+
+
+def _promise(outline: Outline, group: Sequence[_Lead]) -> float:
+    """What a group may be worth, before its items are read."""
+    length = sum(min(outline.length(lead.node) / _FULL_TITLE, 1) for lead in group) / len(group)
+    return (length + group[0].heading) * log2(1 + len(group))
+
+
+# --- from leads to spans ---------------------------------------------------------------------------------------------
+
+
+_Boxes = list[tuple[Node, _Lead]]
+
+
+def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
+    """The lists that a group's leads make up: one for each kind of place that their boxes are in."""
+    group = group[: _MOST_ITEMS + 1]
+    backward = 2 * sum(not lead.heading and _reads_more(outline, lead.node) for lead in group) > len(group)
+    kinds: dict[Hashable, dict[Node, _Boxes]] = defaultdict(lambda: defaultdict(list))
+    for box, lead in _boxes(group):
+        if box.parent:
+            kinds[box.parent.place][box.parent].append((box, lead))
+    for containers in kinds.values():
+        yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
+
+
+def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
+    """Each lead with the highest element that holds no other, brought to the level at which many of them are.
+
+    A lone item in the last row of a grid would take the row for its box.
+    """
+    if len(group) == 1:
+        yield _article(group[0].node) or group[0].node, group[0]
+        return
+    places = [-1, *(lead.node.at for lead in group), sys.maxsize]
+    highest = [_highest(lead.node, places[number], places[number + 2]) for number, lead in enumerate(group)]
+    depths = Counter(box.depth for box in highest)
+    level = max(depth for depth, count in depths.items() if 4 * count >= len(group))
+    for box, lead in zip(highest, group, strict=True):
+        yield (_at_depth(lead.node, level) if box.depth < level else box), lead
+
+
+def _highest(node: Node, before: int, after: int) -> Node:
+    """The highest element around a node that holds neither of two positions."""
+    while node.parent and node.parent.at > before and node.parent.end <= after:
+        node = node.parent
+    return node
+
+
+def _at_depth(node: Node, depth: int) -> Node:
+    while node.parent and node.depth > depth:
+        node = node.parent
+    return node
+
+
+def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> Iterator[_Span]:
+    """The run of siblings that each item is: from its box to the next one, or the other way round.
+
+    What would reach to the end of the container, or from its beginning, is as long as the longest of the others.
+    """
+    siblings = list(outline.children(container))
+    places = {sibling.at: place for place, sibling in enumerate(siblings)}
+    at = [places[box.at] for box, _ in boxes]
+    if backward:
+        at = [place + 1 for place in at]
+        edges = [max(0, at[0] - _longest(at)), *at]
+    else:
+        first = _first_of_item(outline, siblings, at)
+        at = [place - first for place in at]
+        edges = [*at, min(len(siblings), at[-1] + max(_longest(at), first + 1))]
+    for (start, end), (_, lead) in zip(pairwise(edges), boxes, strict=True):
+        yield _Span(siblings[start].at, siblings[end - 1].end, lead, lead.link)
+
+
+def _longest(at: Sequence[int]) -> int:
+    return max((after - before for before, after in pairwise(at)), default=1)
+
+
+def _first_of_item(outline: Outline, siblings: Sequence[Node], at: Sequence[int]) -> int:
+    """How many siblings before each box belong to it: dates and pictures that stand over all titles alike."""
+    count = 0
+    while count < 2 and all(place > count and _is_prelude(outline, siblings[place - count - 1]) for place in at):
+        count += 1
+    return count
+
+
+def _is_prelude(outline: Outline, node: Node) -> bool:
+    if node.tag and not outline.length(node):
+        return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:_MOST_IN_ITEM])
+    return outline.length(node) < _LONG_LINE and is_date(outline.text(node))
+
+
+# --- what a list is worth --------------------------------------------------------------------------------------------
+
+
+def _weighed(outline: Outline, spans: list[_Span]) -> _List:
+    items = _distinct(_item(outline, span) for span in spans)
+    lead = spans[0].lead
+    if not items or not lead:
+        return _List(items, spans, 0, believable=False)
+    mean = sum(_worth(item, lead.heading) for item in items) / len(items)
+    mean *= len({item.title for item in items}) / len(items)
+    mean *= 1 if 2 * sum(_site(item.link) == _site(outline.url) for item in items) >= len(items) else 0.5
+    mean *= 1.25 if _in_main(lead.node) else 1
+    enough = len(items) > 2 or (len(items) == 2 and mean > _WORTH_OF_TWO) or _article(lead.node) is not None
+    believable = mean >= _WORTH and enough
+    return _List(items, spans, mean * log2(1 + len(items)), believable)
+
+
+def _worth(item: Item, heading: bool) -> float:
+    title = min(len(item.title) / _FULL_TITLE, 1)
+    return title + heading + bool(item.summary) + bool(item.published) / 2 + bool(item.image) / 4
+
+
+def _site(url: str) -> str:
+    return (urlsplit(url).hostname or "").removeprefix("www.")
+
+
+def _in_main(node: Node | None) -> bool:
+    while node and node.tag != "main" and node.attribute("role") != "main":
+        node = node.parent
+    return node is not None
+
+
+def _is_article(outline: Outline, spans: Sequence[_Span]) -> bool:
+    """Whether the page says far more in running text outside of a list than the list does."""
+    inside = sum(outline.length_between(span.start, span.end) for span in spans)
+    listed = {at for span in spans for at in range(span.start, span.end)}
+    lines: Counter[int] = Counter()
+    for node in outline.nodes:
+        if node.text and not node.anchor and not node.furniture and node.at not in listed:
+            lines[node.line] += len(node.text)
+    prose = sum(length for length in lines.values() if length >= _LONG_LINE)
+    return prose > max(_MUCH_PROSE, 4 * inside)
+
+
+# --- the parts of an item --------------------------------------------------------------------------------------------
+
+
+def _item(outline: Outline, span: _Span) -> Item:
+    """What can be read from the nodes of one item."""
+    nodes = outline.nodes[span.start : min(span.end, span.start + _MOST_IN_ITEM)]
+    link = span.link or _inner_link(outline, nodes, span.lead)
+    taken: set[int] = set()
+    title = _title(outline, nodes, span.lead, taken)
+    published = _published(outline, nodes, taken)
+    return Item(
+        title=title,
+        link=link,
+        summary=html_entities.escape(_teaser(outline, nodes, link, taken), quote=False),
+        image=_image(outline, nodes),
+        published=published,
+    )
+
+
+def _inner_link(outline: Outline, nodes: Sequence[Node], lead: _Lead | None) -> str:
+    """Where an item leads whose lead does not say: "Read more", or the only link on a line of its own.
+
+    Links in running text lead elsewhere.  Within an item that a selector named, any link is better than none.
+    """
+    anchors = [node for node in nodes if node.anchor is node and _article_link(outline, node)]
+    more = [anchor for anchor in anchors if _reads_more(outline, anchor)]
+    alone = {_article_link(outline, anchor): anchor for anchor in anchors if _is_alone(anchor, nodes)}
+    only = list(alone.values()) if len(alone) == 1 else []
+    outer = [nodes[0].anchor, *anchors] if lead is None else []
+    return next((link for anchor in [*more, *only, *outer] if (link := _article_link(outline, anchor))), "")
+
+
+def _is_alone(anchor: Node, nodes: Sequence[Node]) -> bool:
+    return all(node.anchor is anchor for node in nodes if node.text and node.line == anchor.line)
+
+
+def _title(outline: Outline, nodes: Sequence[Node], lead: _Lead | None, taken: set[int]) -> str:
+    """Its title; the nodes that it is made of are marked as taken."""
+    if lead and (lead.heading or not _reads_more(outline, lead.node)):
+        node: Node | None = lead.node
+    else:
+        node = _title_node(outline, nodes, linked=lead is None)
+    if node and node.tag != "a":
+        chosen = _heading_text(outline, node)
+    else:
+        lines = _lines(outline.inside(node) if node else nodes, lambda node: True)
+        chosen = next((line for line in lines if _is_title(joined(line))), lines[0] if lines else [])
+    taken.update(node.at for node in chosen)
+    return joined(chosen)
+
+
+def _is_title(line: str) -> bool:
+    return len(line) >= 10 and not is_date(line)
+
+
+def _title_node(outline: Outline, nodes: Sequence[Node], *, linked: bool) -> Node | None:
+    """The heading of an item, or else its first link, or else what is printed bold at the beginning of a line."""
+    headings = (node for node in nodes if node.tag and _is_heading(node))
+    links = (node for node in nodes if node.anchor is node and linked and not _reads_more(outline, node))
+    bold = (node for node in nodes if node.tag in ("b", "strong") and node.before <= _LABEL)
+    return next((node for node in [*headings, *links, *bold] if any(map(str.isalpha, outline.text(node)))), None)
+
+
+def _heading_text(outline: Outline, heading: Node) -> list[Node]:
+    """The nodes that make up a heading's text: those of the link that is most of it, else all."""
+    inside = outline.inside(heading)
+    anchors = [node for node in inside if node.anchor is node and 2 * outline.length(node) >= outline.length(heading)]
+    return [node for node in (outline.inside(anchors[0]) if anchors else inside) if node.text]
+
+
+def _published(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> datetime | None:
+    """Its date; the text that it was read from is marked as taken."""
+    for told, marked in _dates(outline, nodes, taken):
+        if moment := read_date(told, month_first=outline.language.lower() == "en-us"):
+            taken.update(marked)
+            return moment
+    return None
+
+
+def _dates(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> Iterator[tuple[str, Iterable[int]]]:
+    """What may be a date, the surest first, each with the positions of its text."""
+    elements = [node for node in nodes if node.tag]
+    for node in elements:
+        names = (*_DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
+        for value in filter(None, map(node.attribute, names)):
+            yield value, range(node.at, node.end)
+    for node in elements:
+        if (node.tag == "time" or not _DATE_NAMES.isdisjoint(node.words)) and outline.length(node) < _LONG_LINE:
+            yield outline.text(node), range(node.at, node.end)
+    for line in _lines(nodes, lambda node: node.at not in taken):
+        text = joined(line)
+        if is_date(text):
+            yield text, [node.at for node in line]
+        elif without_date(text) != text:
+            yield text, ()
+
+
+def _property(node: Node) -> frozenset[str]:
+    """The words by which an element may say that its attributes hold a date."""
+    return node.words | {word for word in ("published", "date") if word in node.attribute("itemprop").lower()}
+
+
+def _teaser(outline: Outline, nodes: Sequence[Node], link: str, taken: set[int]) -> str:
+    """The first line of some length, else the longest, that is not the title, the date, or a row of links."""
+
+    def told(node: Node) -> bool:
+        return not (node.at in taken or node.furniture or _is_aside(outline, node, nodes[0].at))
+
+    lines = [joined(line) for line in _lines(nodes, told) if _is_own(outline, line, link)]
+    lines = [without_date(line).lstrip(" –—-:·|") for line in lines if not is_date(line)]
+    best = next((line for line in lines if len(line) >= _FULL_TEASER), max(lines, key=len, default=""))
+    return best if len(best) >= _SHORT_TEASER else ""
+
+
+def _is_own(outline: Outline, line: Sequence[Node], link: str) -> bool:
+    """Whether most of a line is text, and not links that lead elsewhere."""
+    foreign = sum(len(node.text) for node in line if node.anchor and outline.link(node.anchor) != link)
+    return 2 * foreign < sum(len(node.text) for node in line)
+
+
+def _is_aside(outline: Outline, text: Node, start: int) -> bool:
+    """Whether a text is a note beside the item: "Read more", its author, its tags."""
+    if text.anchor and (
+        _reads_more(outline, text.anchor) or not _ASIDE_LINKS.isdisjoint(text.anchor.attribute("rel").split())
+    ):
+        return True
+    node = text.parent
+    while node and node.at > start and _META_NAMES.isdisjoint(node.words):
+        node = node.parent
+    return node is not None and node.at > start
+
+
+def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[Node]]:
+    """The wanted texts, those together that follow one another on one line of the page."""
+    lines: list[list[Node]] = []
+    current = -1
+    for node in nodes:
+        if not node.text:
+            continue
+        if not wanted(node):
+            current = -1
+        elif node.line == current:
+            lines[-1].append(node)
+        else:
+            lines.append([node])
+            current = node.line
+    return lines
+
+
+_IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
+_NO_PICTURE = re.compile(r"spacer|pixel|blank|transparent|placeholder|avatar|emoji|icon", re.IGNORECASE)
+
+
+def _image(outline: Outline, nodes: Iterable[Node]) -> str:
+    images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
+    found = (outline.absolute(image.attribute(name)) for image in images for name in _IMAGE_ATTRIBUTES)
+    return next((url for url in found if url.startswith("http") and not _NO_PICTURE.search(url)), "")
+
+
+def _is_tiny(image: Node) -> bool:
+    sizes = (image.attribute(name).removesuffix("px") for name in ("width", "height"))
+    return any(size.isdecimal() and len(size) < 3 and int(size) <= 32 for size in sizes)
+
+
+# --- schema.org data -------------------------------------------------------------------------------------------------
+
+
+def _told_as_data(tree: LexborHTMLParser, outline: Outline) -> list[Item]:
+    """The articles that the page's JSON-LD tells of (schema.org ItemList, BlogPosting…)."""
+    blocks = (script.text() for script in tree.css('script[type="application/ld+json"]'))
+    return _distinct(_told(outline, record) for record in _records(list(filter(None, map(_parsed, blocks)))))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _records(data: list[Any]) -> Iterator[Mapping[str, Any]]:
+    """The objects that are articles, in the order in which they are written."""
+    pending = data[::-1]
+    for _ in range(_MOST_RECORDS):
+        if not pending:
+            return
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value[::-1]
+        elif isinstance(value, dict) and "BreadcrumbList" not in _types(value):
+            if _ARTICLES & _types(value) and _text(value, "headline", "name"):
+                yield value
+            pending += [inner for inner in reversed(value.values()) if isinstance(inner, dict | list)]
+
+
+def _types(record: Mapping[str, Any]) -> set[str]:
+    kinds = record.get("@type")
+    return {kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)}
+
+
+def _text(record: Mapping[str, Any], *names: str) -> str:
+    """The first of these properties that is text, or an object with an address, or a list of such."""
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, list):
+            value = value[0] if value else ""
+        if isinstance(value, dict):
+            value = value.get("url") or value.get("@id")
+        if isinstance(value, str) and value.strip():
+            return " ".join(html_entities.unescape(value).split())
+    return ""
+
+
+def _told(outline: Outline, record: Mapping[str, Any]) -> Item:
+    return Item(
+        title=_text(record, "headline", "name"),
+        link=without_fragment(outline.absolute(_text(record, "url", "mainEntityOfPage", "@id"))),
+        summary=html_entities.escape(_text(record, "description", "abstract"), quote=False),
+        image=outline.absolute(_text(record, "image", "thumbnailUrl")),
+        published=read_date(_text(record, "datePublished", "dateCreated")),
+    )

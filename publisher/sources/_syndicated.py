@@ -1,0 +1,404 @@
+"""Read RSS 0.9x to 2.0, RDF, Atom 0.3 and 1.0, and JSON Feed.
+
+``parse`` runs in a confined child: a hostile feed of two megabytes can keep feedparser busy for minutes.  What it gives
+is plain JSON.
+
+What feed readers accept is accepted: wrong encodings, entities of HTML, control characters, items without title, link
+or date.  What is no feed, and what was cut off on its way, is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from calendar import timegm
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape, unescape
+from time import struct_time
+from typing import Any, NamedTuple
+from urllib.parse import urljoin
+
+from publisher.errors import SourceError
+from publisher.html import absolute, clean, plain
+from publisher.sources._dates import read_date
+
+_MOST = 1000
+"""Items of one harvest."""
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"<\0?\0", "utf-16-le"),
+    (b"\0<\0?", "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)""")
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_REFERENCE = re.compile(r"&#(?:x([0-9a-f]+)|([0-9]+));", re.IGNORECASE)
+_ROOT = re.compile(
+    r"(?:\s++|<\?(?>.*?\?>)|<!--(?>.*?-->)|<!DOCTYPE(?>[^\[>]*+(?:\[.*?\]\s*+)?>))*+<([\w:.-]+)",
+    re.DOTALL | re.IGNORECASE,
+)
+_FEED_ROOT = re.compile(r"<((?:\w+:)?(?:rss|feed|rdf))\b", re.IGNORECASE)
+_PAGE = re.compile(r"<!doctype html|<html\b", re.IGNORECASE)
+_MARKUP = frozenset(("text/html", "application/xhtml+xml"))
+_JSON_FEED = re.compile(r"https?://(?:www\.)?jsonfeed\.org/version/")
+_NO_FEED = "answered with {what}, not a feed"
+_FIND = "give the address of a feed; publisher init --from finds it, and kind: page reads pages that have none"
+
+
+def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
+    """Read a feed.
+
+    Args:
+        body: the document.
+        charset: what the server says its encoding is; empty when it does not.
+        url: where it came from; relative references are resolved against it.
+
+    Returns:
+        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601.
+
+    Raises:
+        SourceError: it is no feed, or it is not whole; the message goes on after the name of the source.
+    """
+    text = _sound(_decoded(body, charset)).strip()
+    if not text:
+        raise SourceError("answered with nothing", hint="if it stays so, give another address")
+    feed = _json(text, url) if text[0] in "{[" else _xml(text, url)
+    items = [feed.read(raw) for raw in feed.items[:_MOST]]
+    return {"title": feed.title, "link": feed.link, "items": items, "notes": _notes(len(feed.items))}
+
+
+class _Feed(NamedTuple):
+    """A feed of any format."""
+
+    title: str
+    link: str
+    items: Sequence[Any]
+    """As the format has them."""
+    read: Callable[[Any], dict[str, Any]]
+    """Makes the fields of one Item."""
+
+
+def _notes(found: int) -> list[str]:
+    return [f"{found - _MOST} of {found} items were left out: one visit takes {_MOST}"] if found > _MOST else []
+
+
+# --- characters ------------------------------------------------------------------------------------------------------
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    """The text, whatever the labels say: what reads as UTF-8 is UTF-8, for hardly anything else does."""
+    for encoding in _encodings(body, charset):
+        try:
+            return body.decode(encoding).lstrip("\ufeff")
+        except (LookupError, ValueError):
+            continue
+    return body.decode("latin-1")
+
+
+def _encodings(body: bytes, charset: str) -> Iterator[str]:
+    yield from (encoding for mark, encoding in _BOMS if body.startswith(mark))
+    if b"\x1b" not in body:  # ISO-2022 looks like ASCII, but for its escapes
+        yield "utf-8"
+    yield charset
+    declared = _DECLARED.match(body)
+    yield declared[1].decode() if declared else ""
+    yield "windows-1252"
+
+
+def _sound(text: str) -> str:
+    """Without the characters and character references that XML 1.0 has no place for (section 2.2)."""
+    return _REFERENCE.sub(_sound_reference, _NOT_IN_XML.sub("", text))
+
+
+def _sound_reference(match: re.Match[str]) -> str:
+    digits = match[1] or match[2]
+    code = int(digits, 16 if match[1] else 10) if len(digits) < 10 else 0
+    return match[0] if code in (9, 10, 13) or (0x20 <= code < 0x110000 and not _NOT_IN_XML.match(chr(code))) else ""
+
+
+# --- XML -------------------------------------------------------------------------------------------------------------
+
+
+def _xml(text: str, url: str) -> _Feed:
+    import feedparser
+
+    if _PAGE.match(text) or _root(text) == "html":
+        raise SourceError(_NO_FEED.format(what="a web page"), hint=_FIND)
+    # No address is given: feedparser would make identities absolute with it, and they would change when it does.
+    found = feedparser.parse(
+        text.encode(),
+        response_headers={"content-type": "application/xml; charset=utf-8"},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
+    if not found.version and not found.entries:
+        raise SourceError(_NO_FEED.format(what=_description(_root(text))), hint=_FIND)
+    if found.bozo and _cut_off(text):
+        raise SourceError("sent a feed that breaks off before its end", hint="it is read again at the next visit")
+    feed = found.feed
+    default = _authors(feed, url) if found.version.startswith("atom") else []  # RFC 4287 section 4.2.1
+    return _Feed(
+        _line(feed, "title"),
+        _web(feed.get("link", ""), url),
+        found.entries,
+        lambda entry: _entry(entry, url, default, feed.get("language", "")),
+    )
+
+
+def _root(text: str) -> str:
+    start = _ROOT.match(text)
+    return start[1].lower() if start else ""
+
+
+def _cut_off(text: str) -> bool:
+    """Whether the end of the whole is missing: many feeds are ill-formed, few of them are not complete."""
+    root = _FEED_ROOT.search(text)
+    return root is not None and f"</{root[1]}" not in text
+
+
+def _description(root: str) -> str:
+    if root == "opml":
+        return "a list of feeds (OPML, which kind: opml reads)"
+    return f"XML (<{root[:50]}>)" if root else "text"
+
+
+def _entry(entry: Any, url: str, authors: list[dict[str, str]], language: str) -> dict[str, Any]:
+    """The fields of one Item.  ``dict.get`` throughout: feedparser's own gives other fields for missing ones."""
+    link = _link(entry, url)
+    summary, content = _texts(entry, url if link else "", url)
+    updated = _date(entry, "updated")
+    return {
+        "guid": dict.get(entry, "id", ""),
+        "link": link,
+        "title": _line(entry, "title"),
+        "summary": summary,
+        "content": content,
+        "authors": _authors(entry, url) or authors,
+        "tags": _tags(tag.get("label") or tag.get("term") or "" for tag in dict.get(entry, "tags", ())),
+        "image": next(_images(entry, url), ""),
+        "enclosures": list(_enclosures(entry, url)),
+        "published": _date(entry, "published") or _date(entry, "created") or updated,
+        "updated": updated,
+        "language": _language(entry) or language,
+    }
+
+
+def _link(entry: Any, url: str) -> str:
+    """The page of an entry: before FeedBurner counted its readers, as told, or another form of it.
+
+    An identity that feedparser takes for the link is one only if it is an address by itself.
+    """
+    own, identity = dict.get(entry, "link", ""), dict.get(entry, "id", "")
+    others = (link.get("href", "") for link in dict.get(entry, "links", ()) if link.get("rel") == "alternate")
+    return (
+        _web(dict.get(entry, "feedburner_origlink", ""), url)
+        or _web(own, "" if own == identity else url)
+        or next(filter(None, (_web(other, url) for other in others)), "")
+    )
+
+
+def _texts(entry: Any, known: str, url: str) -> tuple[str, str]:
+    """Teaser and whole text.
+
+    When there are two the longer one is the whole, whatever its element: feedparser takes a second description, such
+    as iTunes' or Media RSS's, for content.
+    """
+    summary = _html(dict.get(entry, "summary_detail", {}), known, url)
+    content = max((_html(detail, known, url) for detail in dict.get(entry, "content", ())), key=len, default="")
+    if summary == content:
+        return "", content
+    return (summary, content) if len(summary) < len(content) or not content else (content, summary)
+
+
+def _html(detail: Mapping[str, Any], known: str, url: str) -> str:
+    """A text construct as HTML; made absolute here when its base is not the one that is known to everyone."""
+    text = detail.get("value", "")
+    if detail.get("type") == "text/plain":
+        return _paragraphs(text)
+    if detail.get("type") not in _MARKUP:
+        return ""
+    base = urljoin(url, detail.get("base", ""))
+    return str(text) if base == known else clean(text, base)
+
+
+def _line(element: Any, name: str) -> str:
+    detail = dict.get(element, f"{name}_detail", {})
+    return plain(detail["value"]) if detail.get("type") in _MARKUP else _one_line(detail.get("value", ""))
+
+
+def _date(entry: Any, name: str) -> str | None:
+    """ISO 8601.
+
+    feedparser gives UTC, and takes what has no zone for it; it takes a Unix time for a year and a day, though.
+    """
+    text, parsed = dict.get(entry, name, "").strip(), dict.get(entry, f"{name}_parsed")
+    found = read_date(text) if text.isdecimal() or not parsed else None
+    return found.isoformat() if found else _utc(parsed)
+
+
+def _utc(moment: struct_time | None) -> str | None:
+    try:
+        return datetime.fromtimestamp(timegm(moment), UTC).isoformat() if moment else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _authors(element: Any, url: str) -> list[dict[str, str]]:
+    return [
+        {
+            "name": _one_line(author.get("name", "")),
+            "email": author.get("email", ""),
+            "url": _web(author.get("href", ""), url),
+        }
+        for author in dict.get(element, "authors", ())
+        if author.get("name") or author.get("email")
+    ]
+
+
+def _tags(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(filter(None, (_one_line(unescape(word)) for word in words))))
+
+
+def _images(entry: Any, url: str) -> Iterator[str]:
+    """Media RSS, iTunes, enclosures: in that order."""
+    media = (item for item in dict.get(entry, "media_content", ()) if _is_image(item))
+    found = (
+        *(item.get("url", "") for item in (*media, *dict.get(entry, "media_thumbnail", ()))),
+        dict.get(entry, "image", {}).get("href", ""),
+        *(link.get("href", "") for link in dict.get(entry, "links", ()) if _is_enclosure(link) and _is_image(link)),
+    )
+    return filter(None, (_web(address, url) for address in found))
+
+
+def _is_image(media: Mapping[str, str]) -> bool:
+    return media.get("medium") == "image" or media.get("type", "").startswith("image/")
+
+
+def _is_enclosure(link: Mapping[str, str]) -> bool:
+    return link.get("rel") == "enclosure"
+
+
+def _enclosures(entry: Any, url: str) -> Iterator[dict[str, Any]]:
+    for link in filter(_is_enclosure, dict.get(entry, "links", ())):
+        address = _web(link.get("href", ""), url)
+        media_type = link.get("type", "")
+        if address:
+            # text/html is what feedparser takes a link without a type for.
+            media_type = "" if media_type == "text/html" else media_type
+            yield {"url": address, "media_type": media_type, "length": _length(link.get("length", ""))}
+
+
+def _language(entry: Any) -> str:
+    details = (
+        *dict.get(entry, "content", ()),
+        *(dict.get(entry, f"{name}_detail", {}) for name in ("summary", "title")),
+    )
+    return next(filter(None, (detail.get("language") for detail in details)), "")
+
+
+# --- JSON Feed -------------------------------------------------------------------------------------------------------
+
+
+def _json(text: str, url: str) -> _Feed:
+    """JSON Feed 1.0 and 1.1 (jsonfeed.org)."""
+    try:
+        feed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"sent JSON that is broken or breaks off: {error}") from error
+    if not _is_json_feed(feed):
+        raise SourceError("answered with JSON that is no JSON Feed", hint=_FIND)
+    default = _json_authors(feed, url)
+    return _Feed(
+        _one_line(_text(feed, "title")),
+        _web(_text(feed, "home_page_url"), url),
+        [item for item in _list(feed, "items") if isinstance(item, dict)],
+        lambda item: _json_item(item, url, default, _text(feed, "language")),
+    )
+
+
+def _is_json_feed(found: Any) -> bool:
+    return isinstance(found, dict) and bool(_JSON_FEED.match(_text(found, "version"))) and "items" in found
+
+
+def _json_item(item: dict[str, Any], url: str, authors: list[dict[str, str]], language: str) -> dict[str, Any]:
+    link = _web(_text(item, "url") or _text(item, "external_url"), url)
+    content = _text(item, "content_html")
+    updated = _iso(item, "date_modified")
+    return {
+        "guid": _text(item, "id"),
+        "link": link,
+        "title": _one_line(_text(item, "title")),
+        "summary": _paragraphs(_text(item, "summary")),
+        "content": (content if link else clean(content, url)) or _paragraphs(_text(item, "content_text")),
+        "authors": _json_authors(item, url) or authors,
+        "tags": _tags(tag for tag in _list(item, "tags") if isinstance(tag, str)),
+        "image": _web(_text(item, "image") or _text(item, "banner_image"), url),
+        "enclosures": list(_attachments(item, url)),
+        "published": _iso(item, "date_published") or updated,
+        "updated": updated,
+        "language": _text(item, "language") or language,
+    }
+
+
+def _json_authors(element: dict[str, Any], url: str) -> list[dict[str, str]]:
+    """The authors of version 1.1, the one author of 1.0."""
+    authors = _list(element, "authors") or [element.get("author")]
+    return [
+        {"name": name, "email": "", "url": _web(_text(author, "url"), url)}
+        for author in authors
+        if isinstance(author, dict) and (name := _one_line(_text(author, "name")))
+    ]
+
+
+def _attachments(item: dict[str, Any], url: str) -> Iterator[dict[str, Any]]:
+    for attachment in _list(item, "attachments"):
+        address = _web(_text(attachment, "url"), url) if isinstance(attachment, dict) else ""
+        if address:
+            size = _length(_text(attachment, "size_in_bytes"))
+            yield {"url": address, "media_type": _text(attachment, "mime_type"), "length": size}
+
+
+def _iso(item: dict[str, Any], name: str) -> str | None:
+    found = read_date(_text(item, name))
+    return found.isoformat() if found else None
+
+
+def _text(element: dict[str, Any], name: str) -> str:
+    """Text or a number as text; empty for anything else, for a feed may say anything anywhere."""
+    value = element.get(name)
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _list(element: dict[str, Any], name: str) -> list[Any]:
+    value = element.get(name)
+    return value if isinstance(value, list) else []
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _paragraphs(text: str) -> str:
+    """Plain text as HTML: an empty line parts paragraphs."""
+    blocks = (map(_one_line, block.splitlines()) for block in re.split(r"\n\s*\n", text.strip()) if block)
+    return "".join(f"<p>{'<br>'.join(escape(line, quote=False) for line in lines)}</p>" for lines in blocks)
+
+
+def _web(url: str, base: str) -> str:
+    """An http or https address; empty when there is none, for an empty reference would be the base itself."""
+    found = absolute(url, base) if url.strip() else ""
+    return found if found.startswith("http") else ""
+
+
+def _length(text: str) -> int:
+    """Bytes; 0 for what is no number of them."""
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text.strip()) else 0

@@ -1,0 +1,158 @@
+"""Web pages that have no feed: the articles that a page lists become items."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from publisher.confine import confined
+from publisher.errors import BadStatus, SourceError
+from publisher.model import Cursor, Harvest, Item
+from publisher.net import Answer, Net
+from publisher.options import WebAddress
+from publisher.sources._listing import Selectors, find
+
+_CPU = timedelta(seconds=4)
+"""A page of a megabyte takes less than a second; nested elements cost an HTML parser their number squared."""
+_FEED_TYPES = ("application/rss+xml", "application/atom+xml", "application/feed+json")
+_PAGE_TYPES = ("", "text/html", "application/xhtml+xml", "application/xml", "text/xml", "text/plain")
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_META = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w:.-]{2,40})""", re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"utf-?8|utf-16(-?[lb]e)?|iso-?8859-?\d{1,2}|latin-?\d|windows-\d{3,4}|cp\d{3,4}|koi8-[ru]|macintosh"
+    r"|shift[_-]jis|euc-(jp|kr)|iso-2022-jp|gbk|gb2312|gb18030|big5|us-ascii|tis-620"
+)
+"""What a page may be written in; Python knows codecs that are none, and slow ones."""
+_WINDOWS = {
+    "iso-8859-1": "windows-1252",
+    "latin1": "windows-1252",
+    "us-ascii": "windows-1252",
+    "macintosh": "mac-roman",
+}
+"""As browsers read them (Encoding Standard section 4.2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page that lists articles: the news of a town, the archive of a paper."""
+
+    kind: ClassVar[str] = "page"
+
+    url: Annotated[WebAddress, Field(description="the page", examples=["https://council.example.org/news"])]
+    select: Annotated[
+        Selectors | None,
+        Field(
+            description="what an item of the list is, and its parts; found by itself when left out",
+            examples=[{"item": "article.news", "title": "h2", "link": "h2 a@href", "date": "time@datetime"}],
+        ),
+    ] = None
+
+    def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
+        """Visit the page.
+
+        Raises:
+            NetError: no answer to work with.
+            SourceError: the answer is no page, or lists nothing.
+        """
+        known = cursor or {}
+        try:
+            answer = net.get(
+                known.get("url") or self.url, etag=known.get("etag", ""), modified=known.get("modified", "")
+            )
+        except BadStatus as error:
+            if error.status == 410:
+                return Harvest(gone=True)
+            raise
+        if answer.status == 304:
+            return Harvest(cursor=known, unchanged=True)
+        return self._harvest(known, answer)
+
+    def _harvest(self, known: Cursor, answer: Answer) -> Harvest:
+        cursor = {
+            "url": answer.moved_to or known.get("url", ""),
+            "etag": answer.etag,
+            "modified": answer.modified,
+            "digest": sha256(answer.body).hexdigest(),
+        }
+        if cursor["digest"] == known.get("digest"):
+            return Harvest(cursor=cursor, unchanged=True)
+        _refuse_other_types(answer)
+        select = self.select.given() if self.select else None
+        found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)
+        items = tuple(_item(fields) for fields in found["items"])
+        return Harvest(items=items, cursor=cursor, title=found["title"], link=answer.url)
+
+
+KIND = Page
+
+
+def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) -> dict[str, Any]:
+    """What a page lists, as JSON can say it; runs in a process of its own.
+
+    Args:
+        body: the page.
+        charset: what HTTP says it is written in; may be empty.
+        url: where it was found.
+        select: selectors by name; None to find the list.
+
+    Raises:
+        SourceError: it lists nothing.
+    """
+    listing = find(decoded(body, charset), url, Selectors(**select) if select else None)
+    return {"title": listing.title, "items": [_fields(item) for item in listing.items]}
+
+
+def decoded(body: bytes, charset: str = "") -> str:
+    """The text of a page: by its byte order mark, what HTTP says, its ``<meta>``; else UTF-8, else windows-1252."""
+    meta = _META.search(body[:4096])
+    marked = (name for mark, name in _MARKS.items() if body.startswith(mark))
+    for name in (next(marked, ""), charset, meta[1].decode("ascii", "replace") if meta else ""):
+        if _CHARSETS.fullmatch(name.lower()):
+            return _decoded_as(body, name.lower())
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body.decode("windows-1252", "replace")
+
+
+def _decoded_as(body: bytes, name: str) -> str:
+    try:
+        return body.decode(_WINDOWS.get(name, name), "replace").removeprefix("\ufeff")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
+def _refuse_other_types(answer: Answer) -> None:
+    if answer.media_type in _FEED_TYPES:
+        raise SourceError(f"{answer.url}: this is a feed, not a page", hint="write `kind: feed`")
+    if answer.media_type not in _PAGE_TYPES:
+        raise SourceError(
+            f"{answer.url}: {answer.media_type} is not a web page", hint="name the page that lists the news"
+        )
+
+
+def _fields(item: Item) -> dict[str, str]:
+    return {
+        "link": item.link,
+        "title": item.title,
+        "summary": item.summary,
+        "image": item.image,
+        "published": item.published.isoformat() if item.published else "",
+    }
+
+
+def _item(fields: Mapping[str, str]) -> Item:
+    return Item(
+        link=fields["link"],
+        title=fields["title"],
+        summary=fields["summary"],
+        image=fields["image"],
+        published=datetime.fromisoformat(fields["published"]) if fields["published"] else None,
+    )

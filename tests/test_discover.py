@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from publisher.discover import discover
+from publisher.errors import NetError, PublisherError
+from publisher.net import Net
+
+RSS = """<?xml version="1.0"?><rss version="2.0"><channel><title>{title}</title><link>http://site.example.org/</link>
+<description/>{items}</channel></rss>"""
+ITEM = "<item><title>One</title><link>http://site.example.org/1</link><guid>1</guid></item>"
+PAGE = (Path(__file__).parent / "golden" / "page" / "plain_flat" / "input.html").read_text()
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    net = Net(private=True)
+    yield net
+    net.close()
+
+
+def serve_feed(server: HTTPServer, path: str, title: str = "The feed", items: str = ITEM) -> None:
+    server.expect_request(path).respond_with_data(
+        RSS.format(title=title, items=items), content_type="application/rss+xml"
+    )
+
+
+def serve_page(server: HTTPServer, html: str, path: str = "/") -> str:
+    server.expect_request(path).respond_with_data(html, content_type="text/html; charset=utf-8")
+    return server.url_for(path)
+
+
+def alternate(href: str, title: str = "", media_type: str = "application/rss+xml") -> str:
+    return f'<link rel="alternate" type="{media_type}" title="{title}" href="{href}">'
+
+
+def test_an_address_that_is_a_feed_is_the_source(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/news.xml")
+    found = discover(httpserver.url_for("/news.xml"), net)
+    assert (found.kind, found.source) == ("feed", httpserver.url_for("/news.xml"))
+    assert (found.title, found.source_title) == ("The feed", "The feed")
+    assert found.url == "http://site.example.org/"
+    assert [item.title for item in found.items] == ["One"]
+
+
+def test_the_feed_that_a_page_names_is_found(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/f/news.xml")
+    url = serve_page(
+        httpserver,
+        f"<html lang=de-AT><head><title>Die\n Zeitung</title><base href=/f/>{alternate('news.xml')}</head>{PAGE}",
+    )
+    found = discover(url, net)
+    assert (found.kind, found.source) == ("feed", httpserver.url_for("/f/news.xml"))
+    assert (found.title, found.language, found.url, found.source_title) == ("Die Zeitung", "de-AT", url, "The feed")
+
+
+def test_the_feed_of_comments_is_tried_last(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/comments/feed", "Comments")
+    serve_feed(httpserver, "/all", "Articles")
+    head = alternate("/comments/feed", "Comments feed") + alternate("/all", "Articles", "application/atom+xml")
+    assert discover(serve_page(httpserver, head), net).source_title == "Articles"
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "no feed"])
+def test_a_named_feed_that_brings_nothing_is_passed_over(httpserver: HTTPServer, net: Net, broken: str) -> None:
+    if broken == "empty":
+        serve_feed(httpserver, "/a", items="")
+    if broken == "no feed":
+        serve_page(httpserver, "<p>Oops", "/a")
+    serve_feed(httpserver, "/b")
+    url = serve_page(httpserver, alternate("/a") + alternate("/b") + alternate("javascript:alert(1)"))
+    assert discover(url, net).source == httpserver.url_for("/b")
+
+
+@pytest.mark.parametrize("path", ["/feed", "/rss.xml", "/blog/index.xml", "/blog/feed.json"])
+def test_the_usual_addresses_are_tried_at_the_root_and_below_the_page(
+    httpserver: HTTPServer, net: Net, path: str
+) -> None:
+    serve_feed(httpserver, path)
+    assert discover(serve_page(httpserver, PAGE, "/blog"), net).source == httpserver.url_for(path)
+
+
+def test_without_a_feed_the_list_on_the_page_is_the_source(httpserver: HTTPServer, net: Net) -> None:
+    found = discover(serve_page(httpserver, PAGE, "/local/"), net)
+    assert (found.kind, found.source, found.url) == ("page", *[httpserver.url_for("/local/")] * 2)
+    assert found.title == "Hillside Gazette: Local"
+    assert len(found.items) == 4
+    assert found.items[0].title == "Bridge closes for repairs until spring"
+
+
+def test_a_redirect_is_followed_to_the_sites_own_address(httpserver: HTTPServer, net: Net) -> None:
+    httpserver.expect_request("/start").respond_with_data("", 302, headers={"Location": "/local/"})
+    url = serve_page(httpserver, PAGE, "/local/")
+    assert discover(httpserver.url_for("/start"), net).url == url
+
+
+def test_a_scheme_may_be_left_out(httpserver: HTTPServer, net: Net) -> None:
+    url = serve_page(httpserver, PAGE)
+    assert discover(url.removeprefix("http://"), net).url == url
+
+
+def test_where_nothing_can_be_followed_it_says_what_to_do(httpserver: HTTPServer, net: Net) -> None:
+    with pytest.raises(PublisherError, match="no feed was found, and no list of articles") as caught:
+        discover(serve_page(httpserver, "<h1>Hello</h1>"), net)
+    assert caught.value.hint
+
+
+def test_a_site_that_does_not_answer_is_said_so(net: Net) -> None:
+    with pytest.raises(NetError):
+        discover("127.0.0.1:1", net)
+
+
+def test_a_page_in_an_odd_charset_is_read_all_the_same(httpserver: HTTPServer, net: Net) -> None:
+    body = f"<title>Müller</title>{PAGE}".encode("windows-1252")
+    httpserver.expect_request("/").respond_with_data(body, content_type="text/html; charset=nonsense")
+    assert discover(httpserver.url_for("/"), net).title == "Müller"
