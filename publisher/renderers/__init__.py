@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from publisher.model import Document, Issue, Selection
 
-Subject = TypeVar("Subject", Selection, Issue, contravariant=True)
+if TYPE_CHECKING:
+    from publisher.templating import Templates
+
+Subject = TypeVar("Subject", Selection, Issue, contravariant=True)  # noqa: PLC0105 - the word is what counts
 
 
 class Renderer(Protocol[Subject]):
@@ -19,3 +24,46 @@ class Renderer(Protocol[Subject]):
             RenderError: it cannot be made; the message names the template and line where there is one.
         """
         ...
+
+
+def _rss(_: Templates) -> Renderer[Selection]:
+    from publisher.renderers.syndication import Rss
+
+    return Rss()
+
+
+def _atom(_: Templates) -> Renderer[Selection]:
+    from publisher.renderers.syndication import Atom
+
+    return Atom()
+
+
+def _json(_: Templates) -> Renderer[Selection]:
+    from publisher.renderers.jsonfeed import JsonFeed
+
+    return JsonFeed()
+
+
+def _html(templates: Templates) -> Renderer[Selection]:
+    from publisher.renderers.pages import Page
+
+    return Page(templates)
+
+
+FORMATS: Mapping[str, Callable[[Templates], Renderer[Selection]]] = MappingProxyType(
+    {"rss": _rss, "atom": _atom, "json": _json, "html": _html}
+)
+"""The formats that a publication may be published in, by their names in config.yaml."""
+
+
+def digest(templates: Templates, *, template: str, subject: str) -> Renderer[Issue]:
+    """What makes an issue's documents: ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``, in this order.
+
+    Args:
+        templates: where the templates are found.
+        template: ``digest`` means ``digest.html.j2`` and ``digest.txt.j2``.
+        subject: the template of the subject line.
+    """
+    from publisher.renderers.issues import Digest
+
+    return Digest(templates, template=template, subject=subject)

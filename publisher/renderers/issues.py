@@ -1,0 +1,140 @@
+"""The documents of an issue: subject line, mail in HTML and in text, and the same as JSON for webhooks.
+
+They are the same for all recipients.  A mail stays below the size at which mail services cut it off, by shortening its
+entries' texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from publisher import html
+from publisher.errors import RenderError, TooLong
+from publisher.model import Document, Entry, Issue
+from publisher.renderers._complete import complete, one_line, whole
+from publisher.templating import Templates
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_LARGEST = 100_000
+"""Bytes of mail.html and of mail.txt: Gmail cuts a message off at 102 KB."""
+
+_LIMITS = (1200, 600, 300, 120, 0)
+"""Characters that each entry's text may have, tried in this order until the mail fits."""
+
+_SUBJECT = 250
+_MARKUP = 4
+"""How many characters of markup a whole text may have for each one that is read, to be mailed as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Makes ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``.
+
+    Templates know: ``publication``, ``site``, ``issue``, ``entries`` (complete: each has a title, a link and a date)
+    and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for.  The subject's template knows
+    ``publication``, ``issue`` and ``entries``.
+    """
+
+    templates: Templates
+    template: str
+    subject: str
+
+    def render(self, subject: Issue) -> tuple[Document, ...]:
+        """Render.
+
+        Raises:
+            TooLong: the mail is too large with headlines alone; fewer entries would do.
+            RenderError: a template cannot be used; the message names it and the line.
+        """
+        issue = replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))
+        issue = replace(issue, subject=self._subject(issue))
+        rich, text = self._mail(issue)
+        return (
+            Document(name="subject.txt", media_type="text/plain", body=issue.subject.encode()),
+            Document(name="mail.html", media_type="text/html", body=rich),
+            Document(name="mail.txt", media_type="text/plain", body=text),
+            Document(name="issue.json", media_type="application/json", body=_as_json(issue)),
+        )
+
+    def _subject(self, issue: Issue) -> str:
+        publication = issue.publication
+        line = self.templates.render_text(self.subject, publication=publication, issue=issue, entries=issue.entries)
+        return one_line(line, _SUBJECT) or one_line(publication.title, _SUBJECT)
+
+    def _mail(self, issue: Issue) -> tuple[bytes, bytes]:
+        for limit in _LIMITS:
+            teaser = cache(partial(_teaser, limit=limit))
+            rich = _inlined(self._part("html", issue, teaser), f"{self.template}.html.j2")
+            text = self._part("txt", issue, teaser).encode()
+            if max(len(rich), len(text)) < _LARGEST:
+                return rich, text
+        raise TooLong(
+            f"{issue.publication.name}: {len(issue.entries)} headlines alone make a mail of over {_LARGEST:,} bytes",
+            hint="Let an issue hold fewer entries (`max_entries:`).",
+        )
+
+    def _part(self, kind: str, issue: Issue, teaser: Callable[[Entry], Markup]) -> str:
+        return self.templates.render(
+            f"{self.template}.{kind}.j2",
+            publication=issue.publication,
+            site=issue.publication.site,
+            issue=issue,
+            entries=issue.entries,
+            teaser=teaser,
+        )
+
+
+def _teaser(entry: Entry, limit: int) -> Markup:
+    """The whole text where it is short enough, else the source's own teaser, else an excerpt; HTML."""
+    from markupsafe import Markup
+
+    for text in filter(None, (entry.content, entry.summary)):
+        if len(text) <= _MARKUP * limit and len(html.plain(text)) <= limit:
+            return Markup(text)  # noqa: S704 - it was sanitised before it was stored
+    excerpt = html.excerpt(entry.summary, limit) if limit else ""
+    return Markup(f"<p>{escape(excerpt)}</p>") if excerpt else Markup()  # noqa: S704 - escaped here
+
+
+def _inlined(page: str, template: str) -> bytes:
+    """Style sheets moved into ``style`` attributes, as mail clients need it; ``data-css-inline="keep"`` keeps one."""
+    import css_inline
+
+    inliner = css_inline.CSSInliner(load_remote_stylesheets=False)
+    try:
+        return inliner.inline(page).encode()
+    except css_inline.InlineError as error:
+        raise RenderError(f"{template}: its style sheet cannot be read: {error}") from error
+
+
+def _as_json(issue: Issue) -> bytes:
+    publication = issue.publication
+    data = {
+        "type": "issue",
+        "publication": {"name": publication.name, "title": publication.title, "url": publication.address()},
+        "number": issue.number,
+        "subject": issue.subject,
+        "created": whole(issue.created).isoformat(),
+        "entries": [_entry(entry) for entry in issue.entries],
+    }
+    return (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.uid,
+        "title": entry.title,
+        "link": entry.link,
+        "summary": html.excerpt(entry.summary),
+        "image": entry.image,
+        "published": whole(entry.moment).isoformat(),
+        "authors": [author.name for author in entry.authors],
+        "tags": list(entry.tags),
+        "source": entry.source,
+    }

@@ -1,0 +1,3 @@
+"""A publication that has no entries yet."""
+
+ENTRIES = ()
