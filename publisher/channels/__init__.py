@@ -6,14 +6,16 @@ A kind's options are the fields of its dataclass.  A third party ships a kind as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import ClassVar, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from publisher import kinds as _kinds
 from publisher.model import Parcel, Receipt
-from publisher.net import Net
+
+if TYPE_CHECKING:
+    from publisher.net import Net
 
 
-@runtime_checkable
 class Channel(Protocol):
     """One channel, set up from its options."""
 
@@ -40,3 +42,8 @@ class Channel(Protocol):
             ChannelError: it would not take a parcel now.
         """
         ...
+
+
+def kinds() -> Mapping[str, type[Channel]]:
+    """The kinds that there are, by name."""
+    return _kinds.kinds("publisher.channels")

@@ -1,0 +1,153 @@
+"""Files in a folder: what would be mailed, to look at or to be picked up."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from publisher.errors import ChannelDown, ChannelError, RenderError
+from publisher.mime import Letters, check_address
+from publisher.model import Issue, Parcel, Receipt, Verdict
+from publisher.net import Net
+from publisher.options import LocalPath
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """Write each message as an .eml file, and each issue as a .json file."""
+
+    kind: ClassVar[str] = "folder"
+    personal: ClassVar[bool] = True
+
+    path: Annotated[LocalPath, Field(description="Where to write; made when it is not there.")]
+    sender: Annotated[
+        str,
+        Field(alias="from", description="Who it is from: Name <address>. Left out: the site's title, news@ its host."),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if self.sender:
+            _check_sender(self.sender)
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
+        """Write each parcel; the same parcel is the same file, so that none is there twice.
+
+        Raises:
+            ChannelDown: the disk is full.
+            ChannelError: the folder cannot be written, or an issue cannot be mailed.
+        """
+        letters = Letters(sender=self.sender)
+        known: Issue | None = None
+        for parcel in parcels:
+            if parcel.issue != known:
+                known = parcel.issue
+                _write(self.path / f"{_stem(known)}.json", _record(known))
+            yield self._delivered(parcel, letters)
+
+    def check(self, net: Net) -> str:
+        """Write a file and take it away again."""
+        probe = self.path / f".probe-{token_hex(4)}"
+        _write(probe, b"")
+        with _translated(self.path):
+            probe.unlink()
+        return f"{self.path} can be written"
+
+    def _delivered(self, parcel: Parcel, letters: Letters) -> Receipt:
+        try:
+            message = letters.of(parcel.issue).to(parcel.recipient, parcel.message_id)
+        except RenderError as error:
+            raise ChannelError(str(error), hint=error.hint) from error
+        except ValueError as error:
+            return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
+        name = _file_name(parcel)
+        _write(self.path / name, message)
+        return Receipt(delivery=parcel.delivery, verdict=Verdict.SENT, detail=name)
+
+
+KIND = Folder
+
+
+def _check_sender(sender: str) -> None:
+    try:
+        check_address(sender)
+    except ValueError as error:
+        raise ValueError(f"from: {sender!r}: {error}") from None
+
+
+def _record(issue: Issue) -> bytes:
+    try:
+        return issue.document("issue.json").body
+    except KeyError as error:
+        raise ChannelError(f"{issue.publication.name}, issue {issue.number} has no document {error}") from error
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def _file_name(parcel: Parcel) -> str:
+    """``weekly-12-ann-example.org-1f0a…``: readable by its slug, told apart by the hash of its message id."""
+    identity = hashlib.sha256(parcel.message_id.encode()).hexdigest()[:8]
+    return f"{_stem(parcel.issue)}-{_slug(parcel.recipient)}-{identity}.eml"
+
+
+def _stem(issue: Issue) -> str:
+    return f"{_slug(issue.publication.name)}-{issue.number}"
+
+
+def _slug(text: str) -> str:
+    """A piece of a file name, whatever the text holds: at most 60 ASCII letters, digits, dots and hyphens."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:60] or "x"
+
+
+# --- the disk --------------------------------------------------------------------------------------------------------
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a whole file or none; when this returns, it outlives a power failure."""
+    with _translated(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{token_hex(8)}.part")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name itself is on the disk only after the folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(error, folder) from error
+
+
+def _refusal(error: OSError, folder: Path) -> ChannelError:
+    message = f"{folder} cannot be written: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ChannelDown(message, hint="Make room on the disk; what waits is written then.")
+    return ChannelError(message, hint="`path` must be a folder, or free to become one, that this process may write in.")

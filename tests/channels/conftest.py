@@ -1,0 +1,72 @@
+"""What is running while channels are tested."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from receivers import Fragile, Relay, free_port
+
+from publisher.net import Net
+
+
+@pytest.fixture(scope="session")
+def net() -> Iterator[Net]:
+    net = Net()
+    yield net
+    net.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 with its key, in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *subject, *files], check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
+    return both
+
+
+@pytest.fixture
+def start_relay() -> Iterator[Callable[..., Relay]]:
+    """Starts an aiosmtpd receiver with the given settings of its own."""
+    running: list[Controller] = []
+
+    def start(**settings: object) -> Relay:
+        relay = Relay(port=free_port())
+        controller = Controller(relay, hostname="127.0.0.1", port=relay.port, **settings)
+        controller.start()
+        running.append(controller)
+        return relay
+
+    yield start
+    for controller in running:
+        controller.stop()
+
+
+@pytest.fixture
+def relay(start_relay: Callable[..., Relay]) -> Relay:
+    return start_relay()
+
+
+@pytest.fixture
+def start_fragile() -> Iterator[Callable[..., Fragile]]:
+    running: list[Fragile] = []
+
+    def start(*script: tuple[str, str, int], **settings: object) -> Fragile:
+        server = Fragile(*script, **settings)  # type: ignore[arg-type]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,198 @@
+"""Parcels, and relays on loopback to send them to."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from publisher.mime import message_id
+from publisher.model import Document, Issue, Parcel, Publication, Site
+
+SITE = Site(title="Harbour News", url="https://news.example.org")
+
+
+def make_issue(number: int = 1, *, text: str = "Grüße vom Hafen\n.\n..zwei\n", title: str = "Harbour News") -> Issue:
+    publication = Publication(name="weekly", title="The Weekly", site=Site(title=title, url=SITE.url))
+    documents = {
+        "subject.txt": f"The Weekly, {number}",
+        "mail.html": f"<p>{text}</p>",
+        "mail.txt": text,
+        "issue.json": json.dumps({"number": number, "title": "The Weekly"}),
+    }
+    return Issue(
+        id=number,
+        number=number,
+        publication=publication,
+        created=datetime(2026, 11, 3, 8, 0, tzinfo=UTC),
+        entries=(),
+        subject=documents["subject.txt"],
+        documents=tuple(
+            Document(name=name, media_type="text/plain", body=body.encode()) for name, body in documents.items()
+        ),
+    )
+
+
+def make_parcel(delivery: int = 1, recipient: str = "", issue: Issue | None = None) -> Parcel:
+    issue = issue or make_issue()
+    recipient = recipient or f"reader{delivery}@example.org"
+    identity = message_id(issue.id, "post", recipient, "news.example.org", "key")
+    return Parcel(delivery=delivery, recipient=recipient, message_id=identity, issue=issue)
+
+
+def server_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- a relay that keeps what it is given -----------------------------------------------------------------------------
+
+
+@dataclass
+class Relay:
+    """What an aiosmtpd receiver took, and what it is told to answer."""
+
+    port: int = 0
+    answers: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(command, recipient or "") -> what to say instead of 250."""
+    taken: list[Envelope] = field(default_factory=list)
+    peers: list[tuple[str, int]] = field(default_factory=list)
+    options: list[list[str]] = field(default_factory=list)
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        return [message_from_bytes(envelope.original_content, policy=policy.default) for envelope in self.taken]
+
+    async def handle_MAIL(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.peers.append(session.peer)
+        self.options.append(options)
+        envelope.mail_from = address
+        return self.answers.get(("MAIL", ""), "250 OK")
+
+    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self.answers.get(("RCPT", address), "250 OK")
+        if answer.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  (aiosmtpd's name)
+        answer = self.answers.get(("DATA", envelope.rcpt_tos[0]), "250 taken")
+        if answer.startswith("2"):
+            self.taken.append(envelope)
+        return answer
+
+
+def only_login(login: bytes, password: bytes) -> Callable[..., AuthResult]:
+    def authenticate(
+        server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+    ) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (login, password), handled=False)
+
+    return authenticate
+
+
+# --- a relay that fails at a chosen moment ---------------------------------------------------------------------------
+
+
+class Fragile(socketserver.ThreadingTCPServer):
+    """Says what it is told at a command of its first connections, or hangs up; the ones after that go well.
+
+    ``script`` has, for each connection, a command (``MAIL``, ``RCPT``, ``DATA``, ``half``, ``.``, ``RSET``…), what to
+    answer to it, and which time it comes up; an empty answer is to hang up without one.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(
+        self,
+        *script: tuple[str, str, int],
+        greeting: str = "220 fragile",
+        features: tuple[str, ...] = (),
+        slow_dot: float = 0,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _FragileSession)
+        self.script = deque(script)
+        self.greeting = greeting
+        self.features = features
+        self.slow_dot = slow_dot
+        self.heard: list[str] = []
+        self.taken: list[bytes] = []
+        self.connections = 0
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class _FragileSession(socketserver.StreamRequestHandler):
+    server: Fragile
+
+    def handle(self) -> None:
+        relay = self.server
+        relay.connections += 1
+        self.moment, self.answer, self.times = relay.script.popleft() if relay.script else ("", "", 1)
+        if not self.say(relay.greeting, "greeting"):
+            return
+        while line := self.rfile.readline():
+            command = line.decode().split()[0].upper()
+            relay.heard.append(command)
+            if not (self.content() if command == "DATA" else self.say(self.usual(command, line), command)):
+                return
+
+    def usual(self, command: str, line: bytes) -> str:
+        if b"refused@" in line:
+            return "550 no such user"
+        if command != "EHLO":
+            return "221 bye" if command == "QUIT" else "250 fine"
+        lines = ["fragile", *self.server.features]
+        return "\r\n".join(f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines)
+
+    def content(self) -> bool:
+        if not self.say("354 go on", "DATA"):
+            return False
+        if self.moment == "half":
+            self.rfile.read(200)
+            return False
+        body = b""
+        while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                return False
+            body += line
+        self.server.heard.append(".")
+        time.sleep(self.server.slow_dot)
+        if well := self.say("250 taken", "."):
+            self.server.taken.append(body)
+        return well
+
+    def say(self, answer: str, moment: str) -> bool:
+        """False when the connection is over."""
+        self.times -= moment == self.moment
+        if moment == self.moment and self.times == 0:
+            if self.answer:
+                self.wfile.write(f"{self.answer}\r\n".encode())
+            return bool(self.answer) and not self.answer.startswith("421")
+        self.wfile.write(f"{answer}\r\n".encode())
+        return moment != "QUIT"

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_httpserver import HTTPServer
+from receivers import free_port, make_issue, make_parcel
+from standardwebhooks import Webhook as Receiver
+from werkzeug import Request, Response
+
+from publisher.channels.webhook import KIND, Webhook, _judged
+from publisher.errors import ChannelError
+from publisher.model import Issue, Parcel, Receipt, Verdict
+from publisher.net import Net
+
+SECRET = "whsec_" + base64.b64encode(b"0" * 32).decode()
+OLD_SECRET = "whsec_" + base64.b64encode(b"1" * 24).decode()
+
+
+@pytest.fixture
+def hook(httpserver: HTTPServer) -> HTTPServer:
+    httpserver.expect_request("/hook").respond_with_data("", status=204)
+    return httpserver
+
+
+def channel(server: HTTPServer, **options: object) -> Webhook:
+    return Webhook(url=server.url_for("/hook"), private=True, timeout=timedelta(seconds=5), **options)
+
+
+def send_one(options: Webhook, net: Net, parcel: Parcel | None = None) -> Receipt:
+    (receipt,) = options.send([parcel or make_parcel()], net)
+    return receipt
+
+
+def request(server: HTTPServer) -> Request:
+    return server.log[-1][0]
+
+
+# --- what arrives ----------------------------------------------------------------------------------------------------
+
+
+def test_an_issue_arrives_as_an_event(hook: HTTPServer, net: Net) -> None:
+    receipt = send_one(channel(hook), net)
+    assert receipt == Receipt(delivery=1, verdict=Verdict.SENT, detail="answered 204")
+    assert request(hook).headers["Content-Type"] == "application/json"
+    assert request(hook).json == {
+        "type": "issue.published",
+        "timestamp": "2026-11-03T08:00:00+00:00",
+        "data": {"number": 1, "title": "The Weekly"},
+    }
+
+
+@pytest.mark.parametrize("held", [SECRET, OLD_SECRET])
+def test_whoever_holds_either_secret_can_verify_it(hook: HTTPServer, net: Net, held: str) -> None:
+    send_one(channel(hook, secret=f"{SECRET} {OLD_SECRET}"), net)
+    seen = request(hook)
+    assert Receiver(held).verify(seen.data, dict(seen.headers))["type"] == "issue.published"
+
+
+def test_a_second_attempt_has_the_same_id_and_another_parcel_another(hook: HTTPServer, net: Net) -> None:
+    other = make_parcel(issue=make_issue(2))
+    list(channel(hook, secret=SECRET).send([make_parcel(), make_parcel(), other], net))
+    first, second, third = (seen.headers["webhook-id"] for seen, _ in hook.log)
+    assert first == second != third
+    assert first.startswith("msg_")
+
+
+def test_without_a_secret_nothing_is_signed(hook: HTTPServer, net: Net) -> None:
+    send_one(channel(hook), net)
+    assert "webhook-signature" not in request(hook).headers
+    assert "webhook-id" in request(hook).headers
+
+
+def test_headers_can_be_added_but_not_the_signature_s_replaced(hook: HTTPServer, net: Net) -> None:
+    send_one(channel(hook, headers={"Authorization": "Bearer token", "webhook-id": "mine"}), net)
+    assert request(hook).headers["Authorization"] == "Bearer token"
+    assert request(hook).headers["webhook-id"].startswith("msg_")
+
+
+# --- a body of one's own ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "partner.json.j2"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_template_makes_the_body(hook: HTTPServer, net: Net, template: Callable[[str], Path]) -> None:
+    text = (
+        '{"text": {{ (publication.title ~ " \\"" ~ site.title ~ "\\"") | tojson }},'
+        ' "number": {{ issue.number }}, "of": {{ entries | length }}, "all": {{ payload | tojson }}}'
+    )
+    send_one(channel(hook, body=template(text), secret=SECRET), net)
+    assert Receiver(SECRET).verify(request(hook).data, dict(request(hook).headers)) == {
+        "text": 'The Weekly "Harbour News"',
+        "number": 1,
+        "of": 0,
+        "all": {"number": 1, "title": "The Weekly"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ payload.title }}", r"partner\.json\.j2 does not make JSON"),
+        ("{{ nothing }}", r"partner\.json\.j2: .*nothing"),
+        ("{% if %}", r"partner\.json\.j2: "),
+        ("{{ ''.__class__ }}", r"partner\.json\.j2"),
+    ],
+)
+def test_a_template_that_makes_no_json_is_named_and_nothing_is_sent(
+    hook: HTTPServer, net: Net, template: Callable[[str], Path], text: str, message: str
+) -> None:
+    with pytest.raises(ChannelError, match=message):
+        send_one(channel(hook, body=template(text)), net)
+    assert hook.log == []
+
+
+@pytest.mark.parametrize("act", ["send", "check"])
+def test_a_template_that_is_missing_is_named(hook: HTTPServer, net: Net, tmp_path: Path, act: str) -> None:
+    options = channel(hook, body=tmp_path / "nowhere.j2")
+    with pytest.raises(ChannelError, match=r"nowhere\.j2 cannot be read"):
+        options.check(net) if act == "check" else send_one(options, net)
+
+
+def test_an_issue_without_its_record_is_told(hook: HTTPServer, net: Net) -> None:
+    plain = make_issue()
+    bare = Issue(number=3, publication=plain.publication, created=plain.created, entries=())
+    with pytest.raises(ChannelError, match=r"weekly, issue 3: no issue\.json"):
+        send_one(channel(hook), net, make_parcel(issue=bare))
+
+
+# --- what comes back -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "words"),
+    [
+        (200, Verdict.SENT, "answered 200"),
+        (202, Verdict.SENT, "answered 202"),
+        (301, Verdict.FAILED, "write the new address"),
+        (304, Verdict.FAILED, "moved"),
+        (307, Verdict.FAILED, "write the new address"),
+        (400, Verdict.FAILED, "400 Bad Request"),
+        (401, Verdict.FAILED, "401"),
+        (404, Verdict.FAILED, "404"),
+        (408, Verdict.DEFERRED, "408"),
+        (410, Verdict.FAILED, "it is gone"),
+        (429, Verdict.DEFERRED, "429"),
+        (500, Verdict.DEFERRED, "500"),
+        (503, Verdict.DEFERRED, "503 Service Unavailable"),
+    ],
+)
+def test_a_status_is_a_verdict(httpserver: HTTPServer, net: Net, status: int, verdict: Verdict, words: str) -> None:
+    headers = {"Location": httpserver.url_for("/elsewhere")}
+    httpserver.expect_request("/hook").respond_with_data("", status=status, headers=headers)
+    receipt = send_one(channel(httpserver), net)
+    assert receipt.verdict is verdict
+    assert words in receipt.detail
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_other_side_says_how_long_to_wait(httpserver: HTTPServer, net: Net, status: int) -> None:
+    httpserver.expect_request("/hook").respond_with_data("", status=status, headers={"Retry-After": "120"})
+    assert send_one(channel(httpserver), net).retry_after == timedelta(minutes=2)
+
+
+def test_nobody_there_defers_without_showing_the_address(net: Net) -> None:
+    options = Webhook(url=f"http://127.0.0.1:{free_port()}/hook?token=hunter2", private=True)
+    receipt = send_one(options, net)
+    assert receipt.verdict is Verdict.DEFERRED
+    assert "hunter2" not in f"{receipt} {options!r}"
+
+
+def test_an_answer_that_takes_too_long_defers(httpserver: HTTPServer, net: Net) -> None:
+    def sleep(request: Request) -> Response:
+        import time
+
+        time.sleep(0.5)
+        return Response("")
+
+    httpserver.expect_request("/hook").respond_with_handler(sleep)
+    options = Webhook(url=httpserver.url_for("/hook"), private=True, timeout=timedelta(seconds=0.2))
+    assert send_one(options, net).verdict is Verdict.DEFERRED
+
+
+def test_a_private_address_is_refused_unless_it_is_allowed(hook: HTTPServer, net: Net) -> None:
+    receipt = send_one(Webhook(url=hook.url_for("/hook").replace("localhost", "127.0.0.1")), net)
+    assert receipt.verdict is Verdict.FAILED
+    assert "private" in receipt.detail
+    assert hook.log == []
+
+
+@given(st.integers(100, 999))
+def test_every_status_is_exactly_one_verdict(status: int) -> None:
+    verdict, _ = _judged(status)
+    assert (verdict is Verdict.SENT) == (200 <= status < 300)
+    assert (verdict is Verdict.DEFERRED) == (status >= 500 or status in (408, 425, 429))
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "whsec_", "whsec_not base64!", "whsec_####", f"{SECRET} {SECRET[6:]}"])
+def test_a_secret_that_is_none_is_refused_without_showing_it(secret: str) -> None:
+    with pytest.raises(ValueError, match=r"^secret: it is whsec_ and base64") as caught:
+        Webhook(url="https://partner.example.org/", secret=secret)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "partner.example.org", "ftp://partner.example.org", "https://", "https://a:b/", "https://a/\n"]
+)
+def test_what_is_no_web_address_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^url: not a web address"):
+        Webhook(url=url)
+
+
+@pytest.mark.parametrize("header", [("a b", "c"), ("a", "b\r\nc: d"), ("a", ""), ("a", " b"), ("ä", "b"), ("a", "ä")])
+def test_a_header_that_cannot_be_sent_is_refused(header: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"^headers: "):
+        Webhook(url="https://partner.example.org/", headers=dict([header]))
+
+
+def test_check_compiles_the_template_and_sends_nothing(
+    hook: HTTPServer, net: Net, template: Callable[[str], Path]
+) -> None:
+    assert "was not tried" in channel(hook, body=template("{{ payload | tojson }}")).check(net)
+    with pytest.raises(ChannelError, match=r"partner\.json\.j2"):
+        channel(hook, body=template("{% if %}")).check(net)
+    assert hook.log == []
+
+
+def test_the_kind_is_found_by_its_name() -> None:
+    assert (KIND.kind, KIND.personal) == ("webhook", False)

@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import parseaddr
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from publisher.errors import RenderError
+from publisher.mime import (
+    Letter,
+    Letters,
+    bare_address,
+    check_address,
+    default_sender,
+    message_id,
+    needs_utf8,
+)
+from publisher.model import Document, Issue, Publication, Site
+
+SHARED = [
+    "From",
+    "Subject",
+    "Date",
+    "List-Id",
+    "List-Archive",
+    "Auto-Submitted",
+    "Precedence",
+    "Content-Language",
+    "MIME-Version",
+    "Content-Type",
+]
+HEADERS = ["To", "Message-ID", *SHARED]
+ENCODED = "=?utf-8?q?=0D=0ABcc=3A_victim=40example=2Eorg?="
+HOSTILE = [
+    "a\r\nBcc: victim@example.org",
+    "a\nBcc: victim@example.org",
+    "a\rBcc: victim@example.org",
+    "a\r\n\r\n<html>",
+    "a\x00b",
+    "a\x0b\x0cb",
+    "a\x1bb",
+    "a\x85Bcc: x",
+    "a\u2028Bcc: x",
+    "\ud800",
+    ENCODED,
+    f"{ENCODED} {ENCODED}",
+    "=?utf-8?b?DQpCY2M6IHZpY3RpbUBleGFtcGxlLm9yZw==?=",
+    "=?utf-7?q?+AA0ACg-Bcc?=",
+    "=?",
+    "?=",
+    "a =?utf-8?q?b?=c",
+    '" <victim@example.org>, "',
+    "victim@example.org, ",
+    "\\",
+    '\\"',
+    '"',
+    "a (comment) b",
+    "group: victim@example.org;",
+    "<victim@example.org>",
+    "x" * 2000,
+    "x y " * 800,
+    "ü" * 900,
+    "📰" * 300,
+    "e\u0301" * 100,
+    "\u202eevil\u202c",
+    "  spaces  within   and around  ",
+    "\u00a0",
+    "Wöchentlich, \"Hafen\" & <Neues>: 'jetzt'",
+]
+texts = (
+    st.sampled_from(HOSTILE) | st.text(max_size=120) | st.text(alphabet='"\\<>@,;:()[]=?_ .\r\n\tu8qbäé', max_size=60)
+)
+thorough = settings(max_examples=300, deadline=None)
+
+
+def make_issue(
+    *,
+    subject: str = "The Weekly, 12",
+    title: str = "Harbour News",
+    url: str = "https://news.example.org",
+    name: str = "weekly",
+    language: str = "en",
+    text: bytes = b"Hello\n",
+    html: bytes = b"<p>Hello</p>\n",
+    created: datetime = datetime(2026, 11, 3, 8, 0, tzinfo=UTC),
+) -> Issue:
+    publication = Publication(name=name, title=title, site=Site(title=title, url=url), language=language)
+    parts = {"subject.txt": subject.encode("utf-8", "surrogatepass"), "mail.html": html, "mail.txt": text}
+    documents = tuple(Document(name=name, media_type="text/plain", body=body) for name, body in parts.items())
+    return Issue(number=12, publication=publication, created=created, entries=(), documents=documents)
+
+
+def written(issue: Issue, *, sender: str = "", reply_to: str = "", to: str = "ann@example.org") -> bytes:
+    return Letter(issue, sender=sender, reply_to=reply_to).to(to, "id@news.example.org")
+
+
+def parsed(message: bytes) -> EmailMessage:
+    return message_from_bytes(message, policy=policy.default)
+
+
+def mailbox(message: bytes, header: str) -> tuple[str, str]:
+    """The name and the address.  EmailMessage would keep the space between two encoded words (RFC 2047 section 6.2)."""
+    assert len(parsed(message)[header].addresses) == 1
+    name, address = parseaddr("".join(str(message_from_bytes(message)[header]).splitlines()))
+    return str(make_header(decode_header(name))) if "=?" in name else name, address
+
+
+def well_formed(message: bytes) -> bool:
+    lines = message.split(b"\r\n")
+    return not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", message) and max(map(len, lines)) <= 998
+
+
+# --- the letter ------------------------------------------------------------------------------------------------------
+
+
+def test_a_letter_has_these_headers_and_both_bodies() -> None:
+    message = parsed(
+        written(make_issue(text="Grüße\n".encode(), html="<p>Grüße</p>".encode()), to="Ann <ann@example.org>")
+    )
+    assert message.keys() == HEADERS
+    assert dict(message.items()) | {"Content-Type": ""} == {
+        "To": "Ann <ann@example.org>",
+        "Message-ID": "<id@news.example.org>",
+        "From": "Harbour News <news@news.example.org>",
+        "Subject": "The Weekly, 12",
+        "Date": "Tue, 03 Nov 2026 08:00:00 +0000",
+        "List-Id": "<weekly.news.example.org>",
+        "List-Archive": "<https://news.example.org/weekly/>",
+        "Auto-Submitted": "auto-generated",
+        "Precedence": "bulk",
+        "Content-Language": "en",
+        "MIME-Version": "1.0",
+        "Content-Type": "",
+    }
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content() for part in message.iter_parts()] == ["Grüße\r\n", "<p>Grüße</p>"]
+    assert message.defects == []
+
+
+def test_answers_go_where_they_should() -> None:
+    message = parsed(written(make_issue(), sender="a@example.org", reply_to="Éditeur <b@example.org>"))
+    assert message["From"] == "a@example.org"
+    assert message["Reply-To"].addresses[0].display_name == "Éditeur"
+    assert message["Reply-To"].addresses[0].addr_spec == "b@example.org"
+
+
+def test_the_same_issue_gives_the_same_bytes_and_another_text_another_boundary() -> None:
+    assert written(make_issue()) == written(make_issue())
+    boundaries = {parsed(written(make_issue(text=text))).get_boundary() for text in (b"a", b"b")}
+    assert len(boundaries) == 2
+    assert all(boundary.startswith("=_") for boundary in boundaries)  # which quoted-printable cannot hold
+
+
+def test_the_date_is_the_moment_of_the_issue_wherever_it_was_told() -> None:
+    created = datetime(2026, 11, 3, 9, 0, tzinfo=timezone(timedelta(hours=1)))
+    assert parsed(written(make_issue(created=created)))["Date"] == "Tue, 03 Nov 2026 08:00:00 +0000"
+
+
+def test_a_missing_document_is_named() -> None:
+    issue = Issue(number=12, publication=make_issue().publication, created=datetime.now(UTC), entries=())
+    with pytest.raises(RenderError, match=r"weekly, issue 12 has no document 'subject\.txt'"):
+        Letter(issue, sender="")
+
+
+def test_the_recipients_of_an_issue_share_one_letter() -> None:
+    letters, issue = Letters(sender=""), make_issue()
+    assert letters.of(issue) is letters.of(make_issue())
+    assert letters.of(issue) is not letters.of(make_issue(subject="Another"))
+
+
+@thorough
+@given(
+    st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode()), st.sampled_from(["text", "html"])
+)
+@example(b"From here\n.\n..\n \n\t\n=\n" + b"x" * 500 + b"\r\r\n\n ", "text")
+@example(b"--=_" + b"0" * 32, "html")
+def test_any_body_is_read_back_with_its_line_ends_made_canonical(body: bytes, which: str) -> None:
+    message = written(make_issue(**{which: body}))
+    assert well_formed(message)
+    content = message.split(b"\r\n\r\n", 1)[1]
+    assert max(map(len, content.split(b"\r\n"))) <= 76
+    part = parsed(message).get_payload(0 if which == "text" else 1)
+    lines = re.split(rb"\r\n|\r|\n", body)
+    assert part.get_payload(decode=True) == b"\r\n".join(lines)
+
+
+# --- what is hostile -------------------------------------------------------------------------------------------------
+
+
+@thorough
+@given(texts)
+@example(ENCODED)
+def test_a_subject_is_read_back_as_it_was_meant_or_refused(subject: str) -> None:
+    try:
+        message = written(make_issue(subject=subject))
+    except RenderError:
+        assert re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", subject.strip())
+        return
+    assert well_formed(message)
+    assert parsed(message).keys() == HEADERS
+    assert message_from_bytes(message).keys() == HEADERS
+    assert parsed(message)["Subject"] == subject.strip()
+
+
+@thorough
+@given(texts)
+def test_the_title_of_the_site_is_read_back_as_the_sender_s_name_or_refused(title: str) -> None:
+    try:
+        message = written(make_issue(title=title))
+    except RenderError:
+        assert re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", title.strip())
+        return
+    assert well_formed(message)
+    assert parsed(message).keys() == HEADERS
+    assert mailbox(message, "From") == (title.strip(), "news@news.example.org")
+
+
+@thorough
+@given(texts)
+def test_the_name_of_a_recipient_is_read_back_as_it_was_meant_or_refused(name: str) -> None:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    try:
+        message = written(make_issue(), to=f'"{escaped}" <ann@example.org>')
+    except ValueError:
+        assert re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", name)
+        return
+    assert well_formed(message)
+    assert parsed(message).keys() == HEADERS
+    assert mailbox(message, "To") == (name, "ann@example.org")
+
+
+@thorough
+@given(texts | texts.map(lambda text: f"{text}@example.org") | texts.map(lambda text: f"ann@{text}"))
+def test_whatever_stands_for_an_address_there_is_one_recipient_or_none(text: str) -> None:
+    try:
+        message = written(make_issue(), to=text)
+    except ValueError:
+        return
+    assert well_formed(message)
+    assert parsed(message).keys() == HEADERS
+    assert len(parsed(message)["To"].addresses) == 1
+    assert b"victim@" not in message.split(b"\r\nMessage-ID")[0] or "victim@" in bare_address(text)
+
+
+@thorough
+@given(texts, texts)
+def test_neither_names_nor_languages_make_another_header(name: str, language: str) -> None:
+    try:
+        message = written(make_issue(name=name, language=language))
+    except RenderError:
+        return
+    assert well_formed(message)
+    assert message_from_bytes(message).keys() == HEADERS
+
+
+@pytest.mark.parametrize("identity", ["", "a", "a@b\r\nBcc: c", "a@b>", "<a@b>", "a b@c", "ä@b", "a@b@c"])
+def test_what_is_no_message_id_is_refused(identity: str) -> None:
+    with pytest.raises(ValueError, match="not a message id"):
+        Letter(make_issue(), sender="").to("ann@example.org", identity)
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("  Ann@EXAMPLE.org ", "Ann@example.org"),
+        ("<ann@example.org>", "ann@example.org"),
+        ("Ann <ann@example.org>", "Ann <ann@example.org>"),
+        ("Dr. Ann, MA <ann@example.org>", '"Dr. Ann, MA" <ann@example.org>'),
+        ('"Ann \\"A\\"" <ann@example.org>', '"Ann \\"A\\"" <ann@example.org>'),
+        ("Jörg Müller <joerg@exämple.org>", "Jörg Müller <joerg@xn--exmple-cua.org>"),
+        ("jösé@exämple.org", "jösé@xn--exmple-cua.org"),
+        ("root@localhost", "root@localhost"),
+        ("team@office.local", "team@office.local"),
+        ("news@[127.0.0.1]", "news@[127.0.0.1]"),
+    ],
+)
+def test_an_address_has_one_normal_form(text: str, normal: str) -> None:
+    assert check_address(text) == normal
+    assert check_address(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ann",
+        "@example.org",
+        "ann@",
+        "ann@example",
+        "ann@example..org",
+        "ann@-example.org",
+        "a b@example.org",
+        "ann@example.org, bob@example.org",
+        "ann@example.org <",
+        "Ann ann@example.org>",
+        "a\nb <ann@example.org>",
+        "ann@example.org\n",
+        f"{'a' * 250}@example.org",
+        f"ann@{'a' * 300}.org",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        check_address(text)
+
+
+@thorough
+@given(texts)
+def test_the_normal_form_of_a_name_is_its_own_normal_form(name: str) -> None:
+    try:
+        normal = check_address(f"{name} <ann@example.org>")
+    except ValueError:
+        return
+    assert check_address(normal) == normal
+    assert bare_address(normal) == "ann@example.org"
+
+
+def test_only_the_local_part_decides_whether_an_address_needs_smtputf8() -> None:
+    assert needs_utf8("Ann <jösé@example.org>")
+    assert not needs_utf8("Jösé <jose@exämple.org>")
+
+
+def test_a_letter_tells_its_envelope_what_it_needs() -> None:
+    letter = Letter(make_issue(), sender="News <news@exämple.org>", reply_to="jösé@example.org")
+    assert (letter.sender, letter.utf8) == ("news@xn--exmple-cua.org", True)
+    assert not Letter(make_issue(), sender="").utf8
+
+
+@pytest.mark.parametrize(
+    ("url", "sender"),
+    [
+        ("https://news.example.org", "Harbour News <news@news.example.org>"),
+        ("http://localhost:8080", "Harbour News <news@localhost>"),
+        ("http://192.0.2.1:8080", "Harbour News <news@[192.0.2.1]>"),
+        ("http://[2001:db8::1]", "Harbour News <news@[IPv6:2001:db8::1]>"),
+    ],
+)
+def test_the_site_writes_when_nobody_else_is_named(url: str, sender: str) -> None:
+    assert default_sender(Site(title="Harbour News", url=url)) == sender
+    assert parsed(written(make_issue(url=url)))["From"] == sender
+
+
+def test_a_site_whose_host_is_no_mail_domain_asks_for_a_sender() -> None:
+    with pytest.raises(RenderError, match="no mail can come from http://publisher:8080") as caught:
+        Letter(make_issue(url="http://publisher:8080"), sender="")
+    assert "`from: " in caught.value.hint
+    assert Letter(make_issue(url="http://publisher:8080"), sender="news@example.org").sender == "news@example.org"
+
+
+# --- identity --------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_id_is_a_function_of_its_arguments_and_tells_nothing_of_them() -> None:
+    arguments = (12, "post", "ann@example.org", "news.example.org", "key")
+    identity = message_id(*arguments)
+    assert identity == message_id(*arguments)
+    assert re.fullmatch(r"[a-z2-7]{32}@news\.example\.org", identity)
+
+
+@given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
+@example(("a", "bc"), ("ab", "c"))
+@example(('a", "b', "c"), ("a", 'b", "c'))
+def test_no_two_deliveries_share_a_message_id(one: tuple[str, str], other: tuple[str, str]) -> None:
+    same = message_id(1, *one, "example.org", "key") == message_id(1, *other, "example.org", "key")
+    assert same == (one == other)
+
+
+def test_another_issue_or_key_is_another_message_id() -> None:
+    identities = {message_id(issue, "c", "r", "example.org", key) for issue in (1, 2, "1") for key in ("k", "l")}
+    assert len(identities) == 6
+
+
+def test_a_message_id_can_be_written_whatever_the_host_is() -> None:
+    for host in ("münchen.example", "localhost", "::1", "127.0.0.1", "a b\r\n"):
+        assert written(make_issue()) != Letter(make_issue(), sender="").to(
+            "a@b.org", message_id(1, "c", "r", host, "k")
+        )
