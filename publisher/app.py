@@ -1,0 +1,336 @@
+"""The one place where the parts are put together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from publisher import channels, config, schedule, sources
+from publisher.channels import Channel
+from publisher.check import Finding, check
+from publisher.collect import collect, tidy
+from publisher.compose import compose, preview
+from publisher.config import Settings
+from publisher.deliver import deliver
+from publisher.discover import Discovery, discover
+from publisher.engine.local import Local, Report
+from publisher.errors import ConfigError, PublisherError
+from publisher.log import logger
+from publisher.mime import message_id
+from publisher.model import Clock, Issue, Item, Outcome, Parcel, Receipt, Step, Work
+from publisher.net import Net
+from publisher.publish import publish, stale
+from publisher.status import Status, status
+from publisher.store import Store, open_store
+from publisher.templating import Templates
+from publisher.timetable import Timetable
+
+STEPS = ("collect", "publish", "compose", "deliver")
+"""In the order in which an entry walks."""
+
+
+def utc_now() -> datetime:
+    """The clock of the house when nobody hands in another."""
+    return datetime.now(UTC)
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the configuration, with the kinds that are installed.
+
+    Raises:
+        ConfigError: with every fault there is.
+    """
+    environ = os.environ if environ is None else environ
+    return config.load(path, sources=sources.kinds(), channels=channels.kinds(), environ=environ)
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema of config.yaml, for editors that check while one types."""
+    return config.schema(sources=sources.kinds(), channels=channels.kinds())
+
+
+class App:
+    """The house, put together from one configuration.
+
+    Args:
+        settings: the configuration.
+        clock: tells the time; tests hand in their own.
+
+    Raises:
+        StoreError: the store cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.store: Store = open_store(settings.database)
+        self.net = Net()
+        self.templates = Templates(settings.templates)
+        self.stopping = threading.Event()
+        with self.store.write() as tx:
+            schedule.register(tx, settings, clock())
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+        self.net.close()
+        self.store.close()
+
+    @cached_property
+    def secret(self) -> str:
+        """The key from which identities are derived; made on first use when the configuration gives none."""
+        return self.settings.secret_key or _kept_secret(self.settings.folder / "data" / "secret_key")
+
+    @cached_property
+    def runs(self) -> dict[str, Timetable]:
+        """The timetables in force, by name of the run."""
+        return schedule.timetables(self.settings)
+
+    def do(self, work: Work) -> Outcome:
+        """Do one thing now."""
+        return self._steps[work.step](work)
+
+    @cached_property
+    def _steps(self) -> dict[str, Step]:
+        settings, store, clock = self.settings, self.store, self.clock
+        return {
+            "collect": lambda work: collect(work, settings, store=store, net=self.net, clock=clock),
+            "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
+            "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
+            "deliver": lambda work: deliver(
+                work, settings, store=store, net=self.net, secret=self.secret, clock=clock, stop=self.stopping
+            ),
+        }
+
+    def due(self, step: str) -> list[Work]:
+        """The work of one step that is due now, derived from rows."""
+        now = self.clock()
+        with self.store.read() as tx:
+            if step == "collect":
+                return schedule.due_visits(tx, self.settings, now)
+            if step == "publish":
+                return schedule.due_publications(
+                    self.settings, lambda name: stale(tx, name, self.settings, self.templates)
+                )
+            if step == "compose":
+                return schedule.due_issues(tx, self.settings, now)
+            return schedule.due_deliveries(tx, now)
+
+    def by_hand(self, step: str, subjects: Sequence[str]) -> list[Work]:
+        """Work that an operator asks for now, whatever its schedule says."""
+        return [Work(step=step, subject=name, slot=f"by hand {self.clock().isoformat()}") for name in subjects]
+
+    def once(self, tell: Callable[[Report], None], begin: Callable[[str, int], None]) -> list[Report]:
+        """Do everything that is due, in the order in which an entry walks.
+
+        Args:
+            tell: hears of each work when it is done.
+            begin: hears of each step's name and number of works before they begin.
+        """
+        reports: list[Report] = []
+        with contextlib.closing(Local(self.do, tell)) as engine:
+            for step in STEPS:
+                works = self.due(step)
+                begin(step, len(works))
+                reports += engine.run(works)
+        return reports
+
+    def status(self) -> Status:
+        """How the house is now."""
+        with self.store.read() as tx:
+            return status(tx, self.settings, self.runs, self.clock())
+
+    def check(self, *, connect: bool = False) -> Iterator[Finding]:
+        """What the configuration points to; with ``connect``, also whether the channels answer."""
+        return check(self.settings, self.templates, self.net if connect else None)
+
+    def preview(self, publication: str) -> Issue:
+        """The next issue as it would be made now."""
+        return preview(publication, self.settings, store=self.store, templates=self.templates, clock=self.clock)
+
+    def send_test(self, publication: str, address: str) -> Receipt:
+        """Send the next issue to one address, on the publication's first channel that speaks to persons.
+
+        The ledger never hears of it.
+
+        Raises:
+            PublisherError: there is nothing to send, or no channel to send it on.
+        """
+        names = self.settings.publications[publication].deliver
+        ways = [name for name in names if self.settings.channels[name].options.personal]
+        issue = self.preview(publication)
+        if not ways:
+            raise PublisherError(f"{publication} has no channel that sends to a person", hint="name one in deliver:")
+        if not issue.entries:
+            raise PublisherError(f"{publication} has no entry yet", hint="run `publisher collect` first")
+        unique = message_id(f"test {secrets.token_hex(8)}", ways[0], address, self.settings.site_host, self.secret)
+        parcel = Parcel(delivery=0, recipient=address, message_id=unique, issue=issue)
+        way: Channel = self.settings.channels[ways[0]].options
+        [receipt] = way.send([parcel], self.net)
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What ``init`` found and wrote."""
+
+    file: Path
+    words: str
+
+
+def initialise(folder: Path, site: str, *, private: bool, clock: Clock = utc_now) -> Beginning:
+    """Write a working configuration into a folder.
+
+    Args:
+        folder: made if it is not there.
+        site: an address whose feed or list of articles becomes the source; empty: a folder of Markdown does.
+        private: whether the site may be at a private address.
+
+    Raises:
+        PublisherError: there is a configuration already, or nothing that could be followed was found.
+    """
+    file = folder / "config.yaml"
+    if file.exists():
+        raise PublisherError(f"{file} is there already", hint="choose another folder; nothing was changed")
+    found = discover(site, Net(private=private)) if site else None
+    text = Templates().render(
+        "config.yaml.j2", found=found, private=private, first_issue=_first_issue(found, clock()) if found else "7d"
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    except OSError as error:
+        raise PublisherError(f"{file}: cannot be written: {error.strerror}") from error
+    if found is None:
+        (folder / "content").mkdir(exist_ok=True)
+        return Beginning(file, f"Write Markdown into {folder / 'content'}; what appears there is published.")
+    what = "the feed" if found.kind == "feed" else "the list of articles"
+    return Beginning(file, f"Found {what} at {found.source}, {len(found.items)} entries.")
+
+
+def _first_issue(found: Discovery, now: datetime) -> str:
+    """How far the first issue must look back to hold five entries: a week at least."""
+    ages = sorted(now - item.published for item in found.items if item.published and item.published <= now)
+    return f"{max(7, ages[:5][-1].days + 2) if ages else 7}d"
+
+
+def try_source(name: str, config_file: Path, *, private: bool) -> tuple[Item, ...]:
+    """What a visit would bring: to a source of the configuration, or to any address.
+
+    Raises:
+        NetError: no answer to work with.
+        SourceError: an answer that cannot be read.
+    """
+    if "." not in name and "/" not in name:
+        settings = load(config_file)
+        if name not in settings.sources:
+            known = ", ".join(settings.sources) or "none"
+            raise PublisherError(f"there is no source {name!r}; there is: {known}")
+        source = settings.sources[name]
+        net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        return tuple(tidy(item, "") for item in source.options.fetch(None, net).items)
+    return tuple(tidy(item, name) for item in discover(name, Net(private=private)).items)
+
+
+def _kept_secret(file: Path) -> str:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as out:
+                out.write(secrets.token_hex(32))
+        return file.read_text().strip()
+    except OSError as error:
+        raise PublisherError(
+            f"{file}: the secret key cannot be kept there: {error.strerror}",
+            hint="make the folder writable, or set secret_key in the configuration",
+        ) from error
+
+
+class Service:
+    """The house as a service: rings at each slot, works in threads, and can change its configuration while it runs."""
+
+    def __init__(self, path: Path, clock: Clock = utc_now) -> None:
+        self._path = path
+        self._clock = clock
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self.app = App(load(path), clock)
+
+    def run(self, *, work: bool = True) -> None:
+        """Work until ``stop``; what is underway then is finished first.
+
+        Args:
+            work: False only keeps the configuration fresh, for a process that does nothing but show pages.
+        """
+        log, alarm = logger(), schedule.Alarm(self._wake.set)
+        engine = Local(self.app.do, self._tell)
+        if work:
+            alarm.set(self.app.runs)
+        log.info("started", config=str(self._path), sources=len(self.app.settings.sources))
+        try:
+            while not self._stop.is_set():
+                if self._reload.is_set():
+                    self._reload.clear()
+                    engine = self._renew(engine, alarm)
+                self._wake.clear()
+                if work:
+                    self._sweep(engine)
+                self._wake.wait()
+        finally:
+            alarm.stop()
+            engine.close()
+            self.app.close()
+            log.info("stopped")
+
+    def stop(self) -> None:
+        """End the service; safe to call from a signal handler."""
+        self._stop.set()
+        self.app.stopping.set()
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Read the configuration again; safe to call from a signal handler."""
+        self._reload.set()
+        self._wake.set()
+
+    def _sweep(self, engine: Local) -> None:
+        try:
+            for step in STEPS:
+                for work in self.app.due(step):
+                    engine.submit(work)
+        except PublisherError as error:  # the store is away: it is asked again at the next sweep
+            logger().error("cannot see what is due", why=str(error), hint=error.hint)
+
+    def _renew(self, engine: Local, alarm: schedule.Alarm) -> Local:
+        """Take the new configuration, or keep the old one when the new one is wrong."""
+        try:
+            app = App(load(self._path), self._clock)
+        except PublisherError as error:
+            faults = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [error.words]
+            logger().error("the new configuration is not used, the old one stays in force", faults=faults)
+            return engine
+        former, self.app = self.app, app
+        former.stopping.set()
+        engine.close()
+        former.close()
+        alarm.renew(app.runs)
+        logger().info("reloaded", config=str(self._path), sources=len(app.settings.sources))
+        return Local(app.do, self._tell)
+
+    def _tell(self, report: Report) -> None:
+        log, fields = logger(), {"subject": report.work.subject, "result": report.words}
+        if not report.well:
+            log.warning(report.work.step, **fields, exc_info=report.fault)
+        elif report.changed:
+            log.info(report.work.step, **fields)
+            self._wake.set()  # what was done made more to do
+        else:
+            log.debug(report.work.step, **fields)

@@ -1,0 +1,69 @@
+"""What the configuration points to: folders, templates, channels.  The file itself is judged by ``config``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from publisher.config import Settings
+from publisher.errors import PublisherError
+from publisher.net import Net
+from publisher.templating import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    place: str
+    """Dotted path of the option that points there."""
+    message: str
+    well: bool
+
+
+def check(settings: Settings, templates: Templates, net: Net | None = None) -> Iterator[Finding]:
+    """Look at everything the configuration points to; sends nothing.
+
+    Args:
+        net: given, the channels are asked whether they would take a delivery now.
+    """
+    yield _writable("feeds", settings.feeds)
+    if settings.templates and settings.templates.exists():
+        yield from (_compiles(templates, "templates", name) for name in templates.names())
+    for name, digest in settings.digests.items():
+        for kind in ("html", "txt"):
+            yield _compiles(templates, f"publications.{name}.digest.template", f"{digest.template}.{kind}.j2")
+        yield _try(f"publications.{name}.digest.subject", templates.check_text, digest.subject)
+        ways = [settings.channels[channel].options.personal for channel in settings.publications[name].deliver]
+        if any(ways) and not settings.publications[name].recipients:
+            yield Finding(f"publications.{name}.recipients", "nobody is named, so its issues reach no one", False)
+    for name, source in settings.sources.items():
+        path = getattr(source.options, "path", None)
+        if isinstance(path, Path):
+            yield Finding(f"sources.{name}.path", f"{path} is {'there' if path.exists() else 'missing'}", path.exists())
+    if net:
+        for name, channel in settings.channels.items():
+            yield _try(f"channels.{name}", channel.options.check, net)
+
+
+def _compiles(templates: Templates, place: str, name: str) -> Finding:
+    try:
+        templates.check(name)
+    except PublisherError as error:
+        return Finding(place, error.words, False)
+    return Finding(place, f"{name} compiles", True)
+
+
+def _try(place: str, probe: Callable[..., object], *args: object) -> Finding:
+    try:
+        return Finding(place, str(probe(*args) or "compiles"), True)
+    except PublisherError as error:
+        return Finding(place, error.words, False)
+
+
+def _writable(place: str, folder: Path) -> Finding:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    well = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    return Finding(place, f"{folder} {'can' if well else 'cannot'} be written", well)

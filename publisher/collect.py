@@ -1,0 +1,340 @@
+"""Step 1: source → entries.
+
+One visit: ask the kind for a harvest, let the pure ``changes`` decide what is new and what was edited, and commit
+entries, cursor and the source's health in one transaction.  A visit that fails changes nothing but the health.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from publisher import html
+from publisher.config import Settings, SourceSettings
+from publisher.errors import BadStatus, PublisherError
+from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
+from publisher.net import Net
+from publisher.store import Arrival, Known, SourceState, Store, Tx
+
+_NAMESPACE = uuid.UUID("6d2b5a52-6b0f-5c35-9a4e-0f3f6c1f7a11")
+_NOT_IN_IRIS = r"\s\x00-\x1f\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff"  # RFC 3987 section 2.2
+_IRI = re.compile(
+    rf"(https?://[^/{_NOT_IN_IRIS}]+|urn:[a-z0-9-]+:|tag:[^:{_NOT_IN_IRIS}]+:)[^{_NOT_IN_IRIS}]*", re.IGNORECASE
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
+_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|_hsenc|_hsmi", re.IGNORECASE)
+_A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated today may still be news
+_LONGEST_PAUSE = timedelta(days=1)
+_SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
+
+
+def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Clock) -> Outcome:
+    """Visit a source once and store what it brought.
+
+    Returns:
+        Done, ``changed`` when an entry arrived or was edited; Later when the visit failed; Never when the source is
+        gone.
+
+    Raises:
+        StoreError: nothing could be recorded.
+    """
+    source = settings.sources[work.subject]
+    with store.write() as tx:
+        if not tx.runs.claim(work.run, work.slot, clock()):
+            return Done("this slot has run")
+        state = tx.sources.get(work.subject) or SourceState(name=work.subject)
+    visit = _Visit(store, work, source, state)
+    try:
+        bounded = net.bound(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        harvest = source.options.fetch(state.cursor if visit.same else None, bounded)
+    except PublisherError as error:
+        return visit.failed(error, clock())
+    return visit.keep(harvest, clock())
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One visit, and how it is recorded."""
+
+    store: Store
+    work: Work
+    source: SourceSettings
+    state: SourceState
+    """Before the visit."""
+
+    @property
+    def same(self) -> bool:
+        """Whether the options are those of the last visit."""
+        return self.state.fingerprint == self.source.fingerprint
+
+    def keep(self, harvest: Harvest, now: datetime) -> Outcome:
+        """Write entries, cursor and health, in one transaction."""
+        items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
+        keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
+        name, news = self.work.subject, News.of(self.state, same=self.same)
+        with self.store.write() as tx:
+            found = changes(tx.entries.known(name, keys, links), items, source=name, news=news)
+            for number, key in found.aliases:
+                tx.entries.alias(name, key, number)
+            for number, item, mark in found.revisions:
+                tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
+            arrived = tx.entries.add(name, found.arrivals, now)
+            if arrived:
+                self._forget(tx, now)
+            words = _words(harvest, arrived, len(found.revisions))
+            tx.sources.put(self._well(harvest, now))
+            tx.runs.finish(self.work.run, self.work.slot, words, now)
+        return Never(words) if harvest.gone else Done(words, changed=bool(arrived or found.revisions))
+
+    def failed(self, error: PublisherError, now: datetime) -> Outcome:
+        """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
+        failures = self.state.failures + 1
+        pause = retry_pause(failures, self.source.every, error.retry_after if isinstance(error, BadStatus) else None)
+        again = now + pause if pause else None
+        with self.store.write() as tx:
+            tx.sources.put(replace(self.state, tried=now, failures=failures, error=error.words, retry_at=again))
+            tx.runs.finish(self.work.run, self.work.slot, error.words, now)
+        return Later(error.words, again)
+
+    def _well(self, harvest: Harvest, now: datetime) -> SourceState:
+        return SourceState(
+            name=self.work.subject,
+            fingerprint=self.source.fingerprint,
+            cursor=harvest.cursor,
+            title=harvest.title or self.state.title,
+            since=self.state.since or now,
+            visited=self.state.visited if harvest.gone else now,
+            tried=now,
+            gone=harvest.gone,
+        )
+
+    def _forget(self, tx: Tx, now: datetime) -> None:
+        """Let go of the contents that are old enough, unless they wait for an issue."""
+        waiting = (state.since for state in tx.publications.all() if state.schedule)
+        keep_after = min(waiting, default=tx.entries.last_number())
+        tx.entries.forget(self.work.subject, now - self.source.keep, _SPARED, keep_after)
+
+
+def _words(harvest: Harvest, arrived: int, edited: int) -> str:
+    if harvest.gone:
+        return "the source has ended (410 Gone); remove it, or give its new address"
+    if harvest.unchanged:
+        return "unchanged"
+    counts = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
+    return "; ".join([", ".join(counts) or "nothing new", *harvest.notes])
+
+
+# --- the decisions, pure ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a harvest changes in the store."""
+
+    arrivals: tuple[Arrival, ...] = ()
+    """Oldest first: the order in which they get their numbers."""
+    revisions: tuple[tuple[int, Item, str], ...] = ()
+    """Number of the entry, its new content, the digest of that."""
+    aliases: tuple[tuple[int, str], ...] = ()
+    """Number of an entry, and one more key by which its source calls it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Which entries that arrive are news, and which are backlog: published in feeds, but never mailed."""
+
+    since: datetime | None
+    """The moment from which the source is known; None: this is the first visit, and all that is there is backlog."""
+    undated: bool = True
+    """Whether an entry without a date is news."""
+
+    @classmethod
+    def of(cls, state: SourceState, *, same: bool) -> News:
+        """The rule for a visit; ``same`` tells whether the source's options are those of the last visit.
+
+        Under a new address, or found by new selectors, old entries may all look new: there, only what is dated after
+        the last visit is news.
+        """
+        if state.since is None:
+            return cls(None)
+        if same:
+            return cls(state.since - _A_DAY)
+        return cls(state.visited, undated=False)
+
+    def is_news(self, item: Item) -> bool:
+        """Whether a digest may tell of this item, which has just arrived."""
+        if self.since is None:
+            return False
+        return item.published >= self.since if item.published else self.undated
+
+
+def changes(known: Collection[Known], items: Sequence[Item], *, source: str, news: News) -> Changes:
+    """Decide what is new, what was edited, and what only changed its name.
+
+    Args:
+        known: the entries of the source that have a key or a link in common with ``items``.
+        items: the harvest, tidied, newest first.
+        source: the source's name; part of the public identity of an entry whose own is no IRI.
+        news: tells news from backlog.
+
+    An entry that comes under another guid, but with the link, the title and the date of one whose guid has vanished
+    from the harvest, is that one: sites that move rewrite all guids at once, and nobody wants their archive by mail.
+    """
+    by_key = {key: entry for entry in known for key in entry.keys}
+    present = {identity(item): link_key(item.link) for item in items}
+    vanished = {(entry.link_key, _fold(entry.title)): entry for entry in known if not entry.keys & present.keys()}
+    shared = Counter(present.values())
+    arrivals, revisions, aliases, seen = [], [], [], set[str]()
+    for item in items:
+        key, link = identity(item), link_key(item.link)
+        if key in seen:
+            continue
+        entry = by_key.get(key)
+        if entry is None and link and shared[link] == 1:
+            entry = _renamed(item, vanished.pop((link, _fold(item.title)), None))
+            aliases += [(entry.number, key)] if entry else []
+        seen |= {key, *(entry.keys if entry else ())}  # an entry that is listed under two of its names is told once
+        mark = digest(item)
+        if entry is None:
+            late = not news.is_news(item)
+            arrivals.append(
+                Arrival(key=key, uid=uid(source, item), item=item, digest=mark, link_key=link, backlog=late)
+            )
+        elif mark != entry.digest:
+            revisions.append((entry.number, item, mark))
+    return Changes(arrivals=tuple(reversed(arrivals)), revisions=tuple(revisions), aliases=tuple(aliases))
+
+
+def tells(item: Item) -> bool:
+    """Whether there is anything to read, see or hear: what an ill-formed feed leaves of an entry may hold nothing."""
+    return bool(item.title or item.link or item.summary or item.content or item.image or item.enclosures)
+
+
+def _renamed(item: Item, vanished: Known | None) -> Known | None:
+    """The entry that vanished, if the item is dated like it: a warning in the same words is another one next week."""
+    same = vanished and (item.published is None or item.published == vanished.moment)
+    return vanished if same else None
+
+
+def told_apart(items: Sequence[Item]) -> list[Item]:
+    """The items, those that have no guid and share a link with others told apart by their titles.
+
+    Some sites list all of their news under one address; without this, each would be an edit of the last.
+    """
+    titles: dict[str, set[str]] = {}
+    for item in items:
+        titles.setdefault(link_key(item.link), set()).add(_fold(item.title))
+    return [
+        replace(item, guid=f"{item.link} {_fold(item.title)}")
+        if item.link and not item.guid and len(titles[link_key(item.link)]) > 1
+        else item
+        for item in items
+    ]
+
+
+def identity(item: Item) -> str:
+    """The key that names an entry within its source: its guid, else its canonical link, else its content."""
+    if item.guid:
+        return f"guid {item.guid}"
+    if item.link:
+        return f"link {link_key(item.link)}"
+    told = item.published.isoformat() if item.title and item.published else item.summary + item.content
+    return "text " + hashlib.sha256(f"{_fold(item.title)}\n{told}".encode(errors="replace")).hexdigest()
+
+
+def uid(source: str, item: Item) -> str:
+    """The public identity of an entry that arrives, an IRI (RFC 4287 section 4.2.6): the source's own if it is one."""
+    own = item.guid or item.link
+    if _IRI.fullmatch(own):
+        return own
+    return uuid.uuid5(_NAMESPACE, _sound(f"{source}\n{identity(item)}")).urn
+
+
+def link_key(link: str) -> str:
+    """A link without what differs between two spellings of it: scheme, case of the host, tracking parameters."""
+    try:
+        parts = urlsplit(link)
+        host = (parts.hostname or "").removeprefix("www.")
+        port = f":{parts.port}" if parts.port not in (None, 80, 443) else ""
+    except ValueError:
+        return link
+    pairs = [pair for pair in parse_qsl(parts.query, True) if not _TRACKING.fullmatch(pair[0])]
+    query = urlencode(pairs, errors="replace")
+    return f"{host}{port}{parts.path.rstrip('/')}{query and '?' + query}{parts.fragment and '#' + parts.fragment}"
+
+
+def digest(item: Item) -> str:
+    """A mark that differs when a reader would see a difference; dates alone are none (some feeds date by the clock)."""
+    told = (item.title, item.link, item.summary, item.content, item.authors, item.tags, item.image, item.enclosures)
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def retry_pause(failures: int, every: timedelta, asked: timedelta | None) -> timedelta | None:
+    """How long to leave a failing source alone; None: until its next slot.
+
+    The first failure costs nothing; then the pause doubles from the source's own interval, up to a day.  What the
+    server asked for (Retry-After) is granted, up to the same day.
+    """
+    backoff = min(every * (1 << min(failures - 1, 16)), _LONGEST_PAUSE) if failures > 1 else None
+    asked = min(asked, _LONGEST_PAUSE) if asked else None
+    return max(filter(None, (backoff, asked)), default=None)
+
+
+def tidy(item: Item, base: str) -> Item:
+    """Make what came from outside fit to keep: sanitised HTML, absolute addresses, one-line texts of sane length."""
+    base = html.absolute(item.link, base) or base
+    return replace(
+        item,
+        guid=_sound(item.guid)[:2000].strip(),
+        link=_address(item.link, base)[:2000],
+        title=_line(item.title, 500),
+        summary=html.clean(item.summary, base),
+        content=html.clean(item.content, base),
+        authors=tuple(_authors(item.authors, base))[:20],
+        tags=tuple(dict.fromkeys(filter(None, (_line(tag, 100) for tag in item.tags))))[:50],
+        image=_address(item.image, base),
+        enclosures=tuple(_enclosures(item.enclosures, base))[:20],
+        language=item.language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", item.language) else "",
+    )
+
+
+def _authors(authors: Iterable[Author], base: str) -> Iterable[Author]:
+    for author in authors:
+        name, email = _line(author.name, 200), author.email.strip()[:320]
+        email = email if _MAILBOX.fullmatch(email) else ""
+        if name or email:
+            yield Author(name=name, email=email, url=_address(author.url, base))
+
+
+def _enclosures(enclosures: Iterable[Enclosure], base: str) -> Iterable[Enclosure]:
+    for enclosure in enclosures:
+        if url := _address(enclosure.url, base):
+            kind = enclosure.media_type.strip().lower()
+            kind = kind if re.fullmatch(r"[\w.+-]+/[\w.+-]+", kind) else ""
+            yield Enclosure(url=url, media_type=kind, length=max(0, enclosure.length))
+
+
+def _line(text: str, most: int) -> str:
+    """One line of plain text; it is no HTML, and may well speak of ``<canvas>``."""
+    line = " ".join(_CONTROL.sub(" ", text).split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def _address(url: str, base: str) -> str:
+    return _sound(html.absolute(url, base)) if url.strip() else ""  # an empty reference would be the base itself
+
+
+def _sound(text: str) -> str:
+    """The text without lone surrogates, which JSON can say and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
+
+
+def _fold(title: str) -> str:
+    return " ".join(title.casefold().split())

@@ -1,0 +1,1 @@
+"""WHERE work is done: in threads of this process."""

@@ -1,0 +1,148 @@
+"""WHEN: what is due, derived from rows; and APScheduler, which wakes the house at each slot.
+
+The wake-up is only a messenger.  Whoever wakes, for whatever reason, asks the same question (what is due now?), so a
+slot missed while the house was down, a job lost by a killed process and a clock that jumped are all the same case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from publisher.config import Settings
+from publisher.model import Work
+from publisher.store import PublicationState, Tx
+from publisher.timetable import Timetable, every, timetable
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+SWEEP = timedelta(seconds=15)
+"""How often the house looks for work that no slot announces: deferred deliveries, what a killed process left."""
+
+
+def timetables(settings: Settings) -> dict[str, Timetable]:
+    """The timetable of each run there is, by the name of the run."""
+    visits = {f"collect {name}": every(source.every, spread=name) for name, source in settings.sources.items()}
+    issues = {f"compose {name}": _digest_timetable(settings, name) for name in settings.digests}
+    return visits | issues
+
+
+def _digest_timetable(settings: Settings, name: str) -> Timetable:
+    digest = settings.digests[name]
+    return timetable(digest.schedule, digest.timezone or settings.site.timezone)
+
+
+def register(tx: Tx, settings: Settings, now: datetime) -> None:
+    """Take note of digests that are new or differently scheduled.
+
+    What is in the store when a digest is seen first is no news to its readers, and slots before that moment were never
+    missed.
+    """
+    for name in settings.publications:
+        digest = settings.digests.get(name)
+        plan = f"{digest.schedule} {digest.timezone}" if digest else ""
+        known = tx.publications.get(name)
+        state = known or PublicationState(name=name, known=now)
+        if known and plan == known.schedule:
+            continue
+        if digest and not state.schedule:
+            state = replace(state, since=tx.entries.last_number(), opened=digest.first_issue is None)
+        tx.publications.put(replace(state, schedule=plan, known=now))
+
+
+# --- what is due, step by step ---------------------------------------------------------------------------------------
+
+
+def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The sources whose latest slot has not run."""
+    states = {state.name: state for state in tx.sources.all()}
+    works = []
+    for name, source in settings.sources.items():
+        state = states.get(name)
+        if state and (
+            (state.retry_at and state.retry_at > now) or (state.gone and state.fingerprint == source.fingerprint)
+        ):
+            continue
+        works.append(Work(step="collect", subject=name, slot=every(source.every, spread=name).latest(now).isoformat()))
+    return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
+
+
+def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[Work]:
+    """The publications whose feeds or pages may not be what they would be now."""
+    return [Work(step="publish", subject=name) for name in settings.publications if stale(name)]
+
+
+def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The publications whose digest's latest slot has not run, and the new ones whose first issue can be made."""
+    works = []
+    for name in settings.digests:
+        state = tx.publications.get(name)
+        if state is None or not state.schedule:
+            continue
+        latest = _digest_timetable(settings, name).latest(now)
+        if state.opened and latest < state.known:
+            continue
+        if not state.opened and not _all_visited(tx, settings.sources_of(name)):
+            continue
+        slot = latest.isoformat() if state.opened else f"first {state.known.isoformat()}"
+        works.append(Work(step="compose", subject=name, slot=slot))
+    return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
+
+
+def _all_visited(tx: Tx, sources: Iterable[str]) -> bool:
+    tried = {state.name for state in tx.sources.all() if state.tried}
+    return tried.issuperset(sources)
+
+
+def due_deliveries(tx: Tx, now: datetime) -> list[Work]:
+    """The channels that have a delivery which could go now, and are not left alone after a failure."""
+    held = {state.name for state in tx.channels.all() if state.retry_at and state.retry_at > now}
+    return [Work(step="deliver", subject=channel) for channel in tx.deliveries.due(now) if channel not in held]
+
+
+# --- the alarm clock -------------------------------------------------------------------------------------------------
+
+
+class Alarm:
+    """Wakes the house at each slot, and every few seconds besides; APScheduler keeps the time."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._scheduler: BackgroundScheduler | None = None
+
+    def set(self, runs: dict[str, Timetable]) -> None:
+        """Ring by these timetables from now on."""
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        # An alarm that is late still rings (the default grace is one second), once however often it was missed.
+        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults=defaults)
+        for name, times in runs.items():
+            self._scheduler.add_job(self._wake, _trigger(times), id=name)
+        self._scheduler.add_job(self._wake, "interval", seconds=SWEEP.total_seconds(), id="sweep")
+        self._scheduler.start()
+
+    def renew(self, runs: dict[str, Timetable]) -> None:
+        """Ring by other timetables, if it rings at all."""
+        if self._scheduler:
+            self.stop()
+            self.set(runs)
+
+    def stop(self) -> None:
+        """Ring no more."""
+        if self._scheduler:
+            self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+
+
+def _trigger(times: Timetable) -> Any:
+    from apscheduler.triggers.base import BaseTrigger
+
+    class Slots(BaseTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types
+        def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+            return times.next(max(previous, now) if previous else now)
+
+    return Slots()

@@ -1,0 +1,194 @@
+"""What was, what is next, what is wrong: one picture of the house, for the terminal, machines and the status page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from publisher.config import Settings
+from publisher.model import State
+from publisher.store import SourceState, Tx
+from publisher.timetable import Timetable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """How a source is."""
+
+    name: str
+    kind: str
+    title: str
+    entries: int
+    visited: datetime | None
+    """The last visit that went well."""
+    next: datetime | None
+    """None: never again, the source has ended."""
+    failures: int
+    """In a row, until now."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationStatus:
+    """How a publication is."""
+
+    name: str
+    title: str
+    url: str
+    entries: int
+    """Of all its sources together."""
+    files: tuple[tuple[str, str], ...]
+    """What readers may subscribe to: the format's name, and the file."""
+    next_issue: datetime | None
+    """None: it has no digest."""
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueStatus:
+    """How an issue is."""
+
+    id: int
+    publication: str
+    number: int
+    subject: str
+    created: datetime
+    entries: int
+    finished: datetime | None
+    """When the last of its deliveries was settled."""
+    deliveries: dict[State, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """How a channel is."""
+
+    name: str
+    kind: str
+    open: int
+    """Deliveries that wait for it."""
+    retry_at: datetime | None
+    """It is down, and left alone until then."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How the house is."""
+
+    now: datetime
+    sources: tuple[SourceStatus, ...]
+    publications: tuple[PublicationStatus, ...]
+    issues: tuple[IssueStatus, ...]
+    channels: tuple[ChannelStatus, ...]
+
+    @property
+    def wrong(self) -> list[str]:
+        """What an operator should look at, a sentence each."""
+        sources = [f"source {s.name}: {s.error}" for s in self.sources if s.error]
+        channels = [f"channel {c.name}: {c.error}" for c in self.channels if c.error]
+        failed = [
+            f"issue {i.number} of {i.publication}: {count} deliveries failed (publisher delivery list --state failed)"
+            for i in self.issues
+            if (count := i.deliveries.get(State.FAILED, 0))
+        ]
+        return [*sources, *channels, *failed]
+
+    @property
+    def next(self) -> list[tuple[datetime, str]]:
+        """What runs next, soonest first."""
+        visits = [(s.next, f"collect {s.name}") for s in self.sources if s.next]
+        issues = [(p.next_issue, f"compose {p.name}") for p in self.publications if p.next_issue]
+        return sorted([*visits, *issues])
+
+
+def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> Status:
+    """Draw the picture from the rows.
+
+    Args:
+        runs: the timetables in force, by name of the run.
+    """
+    return Status(
+        now=now,
+        sources=tuple(_sources(tx, settings, runs, now)),
+        publications=tuple(_publications(tx, settings, runs, now)),
+        issues=tuple(_issues(tx)),
+        channels=tuple(_channels(tx, settings)),
+    )
+
+
+def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[SourceStatus]:
+    states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
+    rows = []
+    for name, source in settings.sources.items():
+        state = states.get(name) or SourceState(name=name)
+        following = max(runs[f"collect {name}"].next(now), state.retry_at or now)
+        rows.append(
+            SourceStatus(
+                name=name,
+                kind=source.kind,
+                title=source.title or state.title,
+                entries=counts.get(name, 0),
+                visited=state.visited,
+                next=None if state.gone else following,
+                failures=state.failures,
+                error="ended (410 Gone)" if state.gone else state.error,
+            )
+        )
+    return rows
+
+
+_FILES = {"rss": ("RSS", "rss.xml"), "atom": ("Atom", "atom.xml"), "json": ("JSON Feed", "feed.json")}
+
+
+def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[PublicationStatus]:
+    rows, counts = [], tx.entries.counts()
+    for name, options in settings.publications.items():
+        publication, times = settings.publication(name), runs.get(f"compose {name}")
+        rows.append(
+            PublicationStatus(
+                name=name,
+                title=publication.title,
+                url=publication.address(),
+                entries=sum(counts.get(source, 0) for source in settings.sources_of(name)),
+                files=tuple(_FILES[kind] for kind in options.feeds.formats if kind in _FILES),
+                next_issue=times.next(now) if times else None,
+                recipients=len(options.recipients),
+            )
+        )
+    return rows
+
+
+def _issues(tx: Tx, most: int = 10) -> list[IssueStatus]:
+    return [
+        IssueStatus(
+            id=row.id,
+            publication=row.publication,
+            number=row.number,
+            subject=row.subject,
+            created=row.created,
+            entries=row.entries,
+            finished=row.finished,
+            deliveries=tx.deliveries.by_state(row.id),
+        )
+        for row in tx.issues.recent(most)
+    ]
+
+
+def _channels(tx: Tx, settings: Settings) -> list[ChannelStatus]:
+    waiting, states = tx.deliveries.open(), {state.name: state for state in tx.channels.all()}
+    rows = []
+    for name in dict.fromkeys([*settings.channels, *waiting]):
+        state = states.get(name)
+        known = settings.channels.get(name)
+        error = state.error if state else ""
+        rows.append(
+            ChannelStatus(
+                name=name,
+                kind=known.kind if known else "",
+                open=waiting.get(name, 0),
+                retry_at=state.retry_at if state else None,
+                error=error if known else "deliveries wait for it, and the configuration does not have it",
+            )
+        )
+    return rows

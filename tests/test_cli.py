@@ -1,0 +1,285 @@
+"""The commands, as an operator types them: real processes, their words and their exit codes."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from outside import Response, WebSite
+
+NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nSome text.\n"
+HOUSE = """
+sources:
+  notes: {kind: folder, path: notes}
+publications:
+  news:
+    title: News
+    digest: {schedule: "mon 08:00", first_issue: 5000w}
+    recipients: [ada@example.org]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, write_config: Callable[[str], Path]) -> Path:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/first.md").write_text(NOTE.format(title="First"))
+    return write_config(HOUSE)
+
+
+def publisher(*words: str | Path, code: int = 0, folder: Path | None = None) -> str:
+    """Run a command to its end; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "publisher", *map(str, words)],
+        capture_output=True, text=True, timeout=60, check=False, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + (done.stderr if code else "")
+
+
+def bytes_of(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_once_does_what_is_due_and_a_second_time_finds_nothing_and_changes_no_byte(config: Path) -> None:
+    said = publisher("-c", config, "run", "--once")
+    assert [line.split()[:2] for line in said.splitlines() if "*" in line] == [
+        ["collect", "notes"],
+        ["publish", "news"],
+        ["compose", "news"],
+        ["deliver", "outbox"],
+    ]
+    feeds, outbox = bytes_of(config.parent / "feeds"), bytes_of(config.parent / "outbox")
+    assert {file.name for file in feeds} == {"rss.xml", "atom.xml", "feed.json", "index.html", "style.css"}
+    assert [file.suffix for file in sorted(outbox)] == [".eml", ".json"]
+    assert publisher("-c", config, "run", "--once").startswith("Nothing to do. Next: collect notes at ")
+    assert (bytes_of(config.parent / "feeds"), bytes_of(config.parent / "outbox")) == (feeds, outbox)
+
+
+def test_once_ends_with_1_when_something_failed_and_does_the_rest(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("sources:\n", "sources:\n  gone: {kind: folder, path: nowhere}\n"))
+    said = publisher("-c", config, "run", "--once", code=1)
+    assert re.search(r"collect\s+gone\s+!.*nowhere", said)
+    assert re.search(r"deliver\s+outbox\s+\*\s+1 sent", said)
+
+
+def test_help_names_every_command_and_each_has_an_example() -> None:
+    commands = re.findall(r"^  (\w+) ", publisher("--help").partition("Commands:")[2], re.MULTILINE)
+    assert {"run", "init", "check", "show", "schema", "preview", "send", "status", "db"} <= set(commands)
+    for command in commands:
+        told = publisher(command, "--help")
+        names = re.findall(r"^  (\w+) ", told.partition("Commands:")[2], re.MULTILINE)
+        for page in [publisher(command, name, "--help") for name in names] or [told]:
+            assert "Example: publisher " in page
+
+
+def test_a_wrong_configuration_ends_with_2_and_names_each_line(config: Path) -> None:
+    config.write_text(config.read_text().replace("path: notes", "paht: notes").replace("mon 08:00", "moonday"))
+    said = publisher("-c", config, "check", code=2)
+    assert f"{config}:6: sources.notes.paht: unknown option (did you mean 'path'?)" in said
+    assert f"{config}:10: publications.news.digest.schedule: not a schedule" in said
+
+
+def test_check_looks_at_what_the_file_points_to(config: Path) -> None:
+    assert "is well" in publisher("-c", config, "check", "--connect")
+    (config.parent / "templates").mkdir()
+    (config.parent / "templates/digest.html.j2").write_text("{% if %}")
+    (config.parent / "notes/first.md").unlink()
+    (config.parent / "notes").rmdir()
+    said = publisher("-c", config, "check", code=2)
+    assert "digest.html.j2:1" in said
+    assert re.search(r"!\s+sources.notes.path .*missing", said)
+
+
+def test_a_missing_configuration_says_how_to_write_one(tmp_path: Path) -> None:
+    assert "`publisher init DIR` writes one" in publisher("status", code=2, folder=tmp_path)
+
+
+def test_show_hides_secrets_and_schema_is_a_schema(config: Path) -> None:
+    with config.open("a") as out:
+        out.write('channels: {post: {kind: smtp, url: "smtp://me:hunter2@127.0.0.1:25", from: n@example.org}}\n')
+    said = publisher("-c", config, "show")
+    assert "every: 30m" in said
+    assert "hunter2" not in said
+    assert json.loads(publisher("schema"))["$schema"].startswith("https://json-schema.org/")
+
+
+def test_preview_writes_the_next_issue_and_leaves_no_trace(config: Path, tmp_path: Path) -> None:
+    publisher("-c", config, "collect")
+    said = publisher("-c", config, "preview", "news", "-o", tmp_path / "look")
+    assert "News: First" in said
+    assert "<html" in (tmp_path / "look/news/mail.html").read_text()
+    assert "Last issues" not in publisher("-c", config, "status")
+    assert "there is: news" in publisher("-c", config, "preview", "nwes", code=2)
+
+
+def test_send_mails_a_test_to_one_address_and_leaves_no_trace(config: Path) -> None:
+    publisher("-c", config, "collect")
+    assert publisher("-c", config, "send", "news", "--to", "me@example.org").startswith("me@example.org: sent")
+    [file] = (config.parent / "outbox").glob("*.eml")
+    message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert (message["To"], message["Subject"]) == ("me@example.org", "News: First")
+    assert json.loads(publisher("-c", config, "delivery", "list", "--json")) == []
+    assert json.loads(publisher("-c", config, "issue", "list", "--json")) == []
+    assert "--to: " in publisher("-c", config, "send", "news", "--to", "nobody", code=2)
+
+
+def test_status_tells_machines_what_it_tells_people(config: Path) -> None:
+    publisher("-c", config, "run", "--once")
+    told = json.loads(publisher("-c", config, "status", "--json"))
+    assert [(s["name"], s["entries"], s["error"]) for s in told["sources"]] == [("notes", 1, "")]
+    assert [(i["publication"], i["number"], i["deliveries"]) for i in told["issues"]] == [("news", 1, {"sent": 1})]
+    assert told["wrong"] == []
+    for word in ("Sources", "Publications", "Last issues", "Channels", "News: First"):
+        assert word in publisher("-c", config, "status")
+    assert "Some text." in publisher("-c", config, "issue", "show", "1")
+
+
+def test_a_failed_delivery_is_listed_and_can_be_planned_anew(config: Path) -> None:
+    publisher("-c", config, "run", "--once")
+    with sqlite3.connect(config.parent / "data/publisher.db") as connection:
+        connection.execute("UPDATE deliveries SET state = 'failed'")
+    assert "delivery list --state failed" in publisher("-c", config, "status")
+    [row] = json.loads(publisher("-c", config, "delivery", "list", "--state", "failed", "--json"))
+    assert "1 planned anew" in publisher("-c", config, "delivery", "retry", str(row["id"]))
+    assert "1 sent" in publisher("-c", config, "deliver")
+    assert "not failed" in publisher("-c", config, "delivery", "retry", str(row["id"]), code=1)
+
+
+def test_a_backup_is_a_whole_store(config: Path, tmp_path: Path) -> None:
+    publisher("-c", config, "run", "--once")
+    publisher("-c", config, "db", "backup", tmp_path / "copy.db")
+    with sqlite3.connect(tmp_path / "copy.db") as connection:
+        assert connection.execute("SELECT title FROM entries").fetchall() == [("First",)]
+
+
+def test_init_with_a_site_that_has_a_feed(web_site: WebSite, tmp_path: Path) -> None:
+    head = '<link rel="alternate" type="application/rss+xml" href="/feed">'
+    web_site.pages["/"] = Response(f"<title>Harbour</title>{head}".encode(), headers={"Content-Type": "text/html"})
+    item = "<item><title>Bridge open</title><link>/bridge</link><guid>1</guid></item>"
+    feed = f"<rss version='2.0'><channel><title>Harbour Blog</title><link>/</link>{item}</channel></rss>"
+    web_site.pages["/feed"] = Response(feed.encode())
+    assert "private: true" in publisher("init", tmp_path / "a", "--from", web_site.url, code=3)
+    said = publisher("init", tmp_path / "a", "--from", web_site.url, "--private")
+    assert f"Found the feed at {web_site.url}/feed" in said
+    publisher("-c", tmp_path / "a/config.yaml", "check")
+    publisher("-c", tmp_path / "a/config.yaml", "run", "--once")
+    assert "Bridge open" in (tmp_path / "a/feeds/news/rss.xml").read_text()
+    assert len(list((tmp_path / "a/outbox").glob("*.eml"))) == 1
+    assert "is there already" in publisher("init", tmp_path / "a", "--from", web_site.url, "--private", code=1)
+
+
+def test_init_with_a_site_that_has_only_a_list_of_articles(web_site: WebSite, tmp_path: Path) -> None:
+    words = "was opened this week by the mayor, who praised all those who had built it for so long"
+    rows = "".join(f"<h3>The {n} bridge</h3><p>The {n} bridge {words}.</p><a href='/{n}'>Read more</a>" for n in "abcd")
+    page = f"<html><title>Town</title><body><nav><a href='/'>Home</a></nav><main>{rows}</main></body></html>"
+    web_site.pages["/"] = Response(page.encode(), headers={"Content-Type": "text/html"})
+    said = publisher("init", tmp_path / "a", "--from", web_site.url, "--private")
+    assert "Found the list of articles" in said
+    publisher("-c", tmp_path / "a/config.yaml", "run", "--once")
+    assert (tmp_path / "a/feeds/news/rss.xml").read_text().count("<item>") == 4
+    assert len(list((tmp_path / "a/outbox").glob("*.eml"))) == 1
+
+
+def test_init_without_a_site_publishes_a_folder_of_notes(tmp_path: Path) -> None:
+    publisher("init", tmp_path / "a")
+    (tmp_path / "a/content/hello.md").write_text("# Hello\n\nWorld.")
+    publisher("-c", tmp_path / "a/config.yaml", "run", "--once")
+    assert "Hello" in (tmp_path / "a/feeds/news/atom.xml").read_text()
+
+
+def test_source_test_shows_what_a_visit_would_bring(web_site: WebSite, config: Path) -> None:
+    assert "First" in publisher("-c", config, "source", "test", "notes")
+    assert "notes" in publisher("-c", config, "source", "list")
+    feed = (
+        "<rss version='2.0'><channel><title>B</title><item><title>Bridge</title><guid>1</guid></item></channel></rss>"
+    )
+    web_site.pages["/feed"] = Response(feed.encode())
+    assert "Bridge" in publisher("source", "test", f"{web_site.url}/feed", "--private")
+    publisher("source", "test", f"{web_site.url}/feed", code=3)
+
+
+# --- the service -----------------------------------------------------------------------------------------------------
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen within 20 seconds"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def service(config: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
+    """The service, the address of its pages, and the file that it logs to."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = config.parent / "log"
+    environment = {**os.environ, "PUBLISHER_SERVER__LISTEN": f"127.0.0.1:{port}"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "publisher", "-c", str(config), "run"], stderr=out, text=True, env=environment
+        )
+    yield process, f"http://127.0.0.1:{port}", log
+    process.kill()
+    process.wait()
+
+
+def test_the_service_publishes_mails_shows_reloads_and_ends(
+    service: tuple[subprocess.Popen[str], str, Path], config: Path
+) -> None:
+    process, address, log = service
+    wait_for(lambda: len(list((config.parent / "outbox").glob("*.eml"))) == 1)
+    page = urllib.request.urlopen(address).read().decode()
+    assert "News: First" in page
+    assert "All is well." in page
+    assert urllib.request.urlopen(f"{address}/news/rss.xml").headers["Content-Type"].startswith("application/rss+xml")
+
+    sound = config.read_text()
+    config.write_text(sound[: len(sound) // 2])
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "the old one stays in force" in log.read_text())
+    config.write_text(sound.replace("title: News", "title: Other news"))
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded" in log.read_text())
+    wait_for(lambda: "Other news" in urllib.request.urlopen(f"{address}/news/rss.xml").read().decode())
+
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+    assert [json.loads(line)["event"] for line in log.read_text().splitlines()][-1] == "stopped"
+
+
+def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(
+    service: tuple[subprocess.Popen[str], str, Path], config: Path
+) -> None:
+    _, address, _ = service
+    wait_for((config.parent / "outbox").exists)
+    config.write_text(config.read_text().replace("127.0.0.1:0", address.removeprefix("http://")))
+    said = publisher("-c", config, "run", code=1)
+    assert "cannot listen on 127.0.0.1:" in said
+    assert "Traceback" not in said
+
+
+def test_four_processes_on_one_store_run_a_slot_once(config: Path) -> None:
+    command = [sys.executable, "-m", "publisher", "-c", str(config), "run", "--once"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
+    for process in processes:
+        process.communicate()
+    publisher("-c", config, "run", "--once")
+    told = json.loads(publisher("-c", config, "status", "--json"))
+    assert [(issue["number"], issue["deliveries"]) for issue in told["issues"]] == [(1, {"sent": 1})]
+    assert len(list((config.parent / "outbox").glob("*.eml"))) == 1

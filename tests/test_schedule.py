@@ -1,0 +1,152 @@
+"""What is due, derived from rows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from outside import Clock
+
+from publisher.app import STEPS, App, load
+from publisher.engine.local import Report
+from publisher.model import Later, Work
+
+NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nText.\n"
+HOUSE = """
+sources:
+  notes: {kind: folder, path: notes, every: 1h}
+publications:
+  plain: {title: Plain, feeds: {formats: [rss]}}
+  weekly:
+    title: Weekly
+    feeds: {formats: [rss]}
+    digest: {schedule: "mon 08:00"}
+    recipients: [ada@example.org]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, write_config: Callable[[str], Path]) -> Path:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/first.md").write_text(NOTE.format(title="First"))
+    return write_config(HOUSE)
+
+
+@pytest.fixture
+def house(config: Path, clock: Clock) -> Iterator[Callable[[], App]]:
+    """Opens the house anew, as a restart does."""
+    opened: list[App] = []
+
+    def open_house() -> App:
+        opened.append(App(load(config, {}), clock))
+        return opened[-1]
+
+    yield open_house
+    for app in opened:
+        app.close()
+
+
+def due(app: App) -> list[str]:
+    return [work.run for step in STEPS for work in app.due(step)]
+
+
+def once(app: App) -> list[Report]:
+    return app.once(lambda _: None, lambda *_: None)
+
+
+def test_a_new_house_visits_and_publishes_at_once_and_waits_for_the_slot_of_its_digest(
+    house: Callable[[], App],
+) -> None:
+    app = house()
+    assert due(app) == ["collect notes", "publish plain", "publish weekly"]
+    once(app)
+    assert due(app) == []
+
+
+def test_a_publication_without_a_digest_is_rendered_when_something_changed_only(
+    house: Callable[[], App], clock: Clock, tmp_path: Path
+) -> None:
+    app = house()
+    once(app)
+    clock.advance(hours=1)
+    assert due(app) == ["collect notes"]
+    (tmp_path / "feeds/plain/rss.xml").unlink()
+    assert due(app) == ["collect notes", "publish plain"]
+
+
+def test_after_a_long_time_down_one_slot_is_due_and_not_each_that_was_missed(
+    house: Callable[[], App], clock: Clock, tmp_path: Path
+) -> None:
+    once(house())
+    (tmp_path / "notes/second.md").write_text(NOTE.format(title="Second").replace("2026-10-01", "2026-10-22"))
+    clock.advance(days=30)
+    app = house()
+    assert due(app) == ["collect notes", "compose weekly"]
+    reports = once(app)
+    assert [report.work.run for report in reports if report.work.step == "compose"] == ["compose weekly"]
+    assert due(app) == []
+    assert len(app.status().issues) == 1
+
+
+def test_a_digest_with_another_schedule_does_not_make_up_for_slots_before_the_change(
+    house: Callable[[], App], clock: Clock, config: Path
+) -> None:
+    once(house())
+    clock.now = datetime(2026, 10, 20, 12, 0, tzinfo=UTC)
+    config.write_text(config.read_text().replace("mon 08:00", "daily 07:00"))
+    app = house()
+    assert "compose weekly" not in due(app)
+    clock.advance(days=1)
+    assert "compose weekly" in due(app)
+
+
+def test_a_first_issue_looks_back_once_and_at_once(house: Callable[[], App], config: Path, tmp_path: Path) -> None:
+    config.write_text(config.read_text().replace('schedule: "mon 08:00"', 'schedule: "mon 08:00", first_issue: 60d'))
+    app = house()
+    once(app)
+    assert [issue.entries for issue in app.status().issues] == [1]
+    assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
+    assert due(app) == []
+
+
+def test_a_first_issue_waits_until_each_source_was_tried(house: Callable[[], App], config: Path) -> None:
+    text = config.read_text().replace('schedule: "mon 08:00"', 'schedule: "mon 08:00", first_issue: 60d')
+    config.write_text(text.replace("sources:\n", "sources:\n  other: {kind: folder, path: missing}\n"))
+    app = house()
+    app.do(Work(step="collect", subject="notes", slot="x"))
+    assert "compose weekly" not in due(app)
+    app.do(Work(step="collect", subject="other", slot="x"))
+    assert "compose weekly" in due(app)
+
+
+def test_a_slot_that_could_not_run_is_due_again_soon(house: Callable[[], App], clock: Clock, tmp_path: Path) -> None:
+    app = house()
+    once(app)
+    (tmp_path / "notes/second.md").write_text(NOTE.format(title="Second").replace("2026-10-01", "2026-10-19"))
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/digest.txt.j2").write_text("{{ nothing.of.the.kind }}")
+    clock.now = datetime(2026, 10, 26, 8, 0, tzinfo=UTC)
+    [report] = [report for report in once(app) if report.work.step == "compose"]
+    assert isinstance(report.outcome, Later)
+    assert "digest.txt.j2:1" in report.words
+    assert "compose weekly" not in due(app)
+    (tmp_path / "templates/digest.txt.j2").unlink()
+    clock.advance(minutes=11)
+    assert "compose weekly" in due(app)
+    once(app)
+    assert [issue.entries for issue in app.status().issues] == [1]
+
+
+def test_a_source_that_fails_is_left_alone_for_longer_each_time(
+    house: Callable[[], App], config: Path, clock: Clock
+) -> None:
+    config.write_text(config.read_text().replace("path: notes", "path: missing"))
+    app, visits = house(), []
+    for _ in range(24):
+        clock.advance(hours=1)
+        visits += [clock() for report in once(app) if report.work.step == "collect"]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(visits)]
+    assert pauses == [timedelta(hours=hours) for hours in (1, 2, 4, 8)]
