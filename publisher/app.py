@@ -14,14 +14,14 @@ from pathlib import Path
 
 from publisher import channels, config, schedule, sources
 from publisher.channels import Channel
-from publisher.check import Finding, check
+from publisher.check import Finding, check, connect
 from publisher.collect import collect, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings
 from publisher.deliver import deliver
 from publisher.discover import Discovery, discover
 from publisher.engine.local import Local, Report
-from publisher.errors import ConfigError, PublisherError
+from publisher.errors import ConfigError, Fault, PublisherError
 from publisher.log import logger
 from publisher.mime import message_id
 from publisher.model import Clock, Issue, Item, Outcome, Parcel, Receipt, Step, Work
@@ -63,24 +63,37 @@ class App:
         settings: the configuration.
         clock: tells the time; tests hand in their own.
 
-    Raises:
-        StoreError: the store cannot be opened.
     """
 
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         self.settings = settings
         self.clock = clock
-        self.store: Store = open_store(settings.database)
         self.net = Net()
         self.templates = Templates(settings.templates)
         self.stopping = threading.Event()
-        with self.store.write() as tx:
-            schedule.register(tx, settings, clock())
 
     def close(self) -> None:
         """Let go of connections and files."""
         self.net.close()
-        self.store.close()
+        if "store" in vars(self):
+            self.store.close()
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened when it is needed first; it takes note of the digests there are.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        store = open_store(self.settings.database)
+        with store.write() as tx:
+            schedule.register(tx, self.settings, self.clock())
+        return store
+
+    def ready(self) -> App:
+        """The house with its store open, so that what is wrong with it is known at once."""
+        _ = self.store
+        return self
 
     @cached_property
     def secret(self) -> str:
@@ -146,12 +159,16 @@ class App:
         with self.store.read() as tx:
             return status(tx, self.settings, self.runs, self.clock())
 
-    def check(self, *, connect: bool = False) -> Iterator[Finding]:
-        """What the configuration points to; with ``connect``, also whether the channels answer."""
-        return check(self.settings, self.templates, self.net if connect else None)
+    def check(self) -> Iterator[Finding]:
+        """What the configuration points to."""
+        return check(self.settings, self.templates)
 
-    def preview(self, publication: str) -> Issue:
-        """The next issue as it would be made now."""
+    def connect(self) -> Iterator[Finding]:
+        """Whether the channels answer."""
+        return connect(self.settings, self.net)
+
+    def preview(self, publication: str) -> tuple[Issue, bool]:
+        """The next issue as it would be made now, and whether anything waits for it."""
         return preview(publication, self.settings, store=self.store, templates=self.templates, clock=self.clock)
 
     def send_test(self, publication: str, address: str) -> Receipt:
@@ -164,7 +181,7 @@ class App:
         """
         names = self.settings.publications[publication].deliver
         ways = [name for name in names if self.settings.channels[name].options.personal]
-        issue = self.preview(publication)
+        issue, _ = self.preview(publication)
         if not ways:
             raise PublisherError(f"{publication} has no channel that sends to a person", hint="name one in deliver:")
         if not issue.entries:
@@ -231,7 +248,7 @@ def try_source(name: str, config_file: Path, *, private: bool) -> tuple[Item, ..
         settings = load(config_file)
         if name not in settings.sources:
             known = ", ".join(settings.sources) or "none"
-            raise PublisherError(f"there is no source {name!r}; there is: {known}")
+            raise ConfigError([Fault(str(config_file), 0, "sources", f"there is no {name!r}; there is: {known}")])
         source = settings.sources[name]
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
         return tuple(tidy(item, "") for item in source.options.fetch(None, net).items)
@@ -262,7 +279,7 @@ class Service:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._reload = threading.Event()
-        self.app = App(load(path), clock)
+        self.app = App(load(path), clock).ready()
 
     def run(self, *, work: bool = True) -> None:
         """Work until ``stop``; what is underway then is finished first.
@@ -312,7 +329,7 @@ class Service:
     def _renew(self, engine: Local, alarm: schedule.Alarm) -> Local:
         """Take the new configuration, or keep the old one when the new one is wrong."""
         try:
-            app = App(load(self._path), self._clock)
+            app = App(load(self._path), self._clock).ready()
         except PublisherError as error:
             faults = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [error.words]
             logger().error("the new configuration is not used, the old one stays in force", faults=faults)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from publisher.config import Settings
-from publisher.errors import PublisherError
+from publisher.errors import ChannelError, PublisherError
 from publisher.net import Net
 from publisher.templating import Templates
 
@@ -23,12 +23,8 @@ class Finding:
     well: bool
 
 
-def check(settings: Settings, templates: Templates, net: Net | None = None) -> Iterator[Finding]:
-    """Look at everything the configuration points to; sends nothing.
-
-    Args:
-        net: given, the channels are asked whether they would take a delivery now.
-    """
+def check(settings: Settings, templates: Templates) -> Iterator[Finding]:
+    """Look at everything the configuration points to; writes nothing."""
     yield _writable("feeds", settings.feeds)
     if settings.templates and settings.templates.exists():
         yield from (_compiles(templates, "templates", name) for name in templates.names())
@@ -43,9 +39,24 @@ def check(settings: Settings, templates: Templates, net: Net | None = None) -> I
         path = getattr(source.options, "path", None)
         if isinstance(path, Path):
             yield Finding(f"sources.{name}.path", f"{path} is {'there' if path.exists() else 'missing'}", path.exists())
-    if net:
-        for name, channel in settings.channels.items():
-            yield _try(f"channels.{name}", channel.options.check, net)
+    for name, channel in settings.channels.items():
+        body = getattr(channel.options, "body", None)
+        if isinstance(body, Path):
+            yield _try(f"channels.{name}.body", _file_compiles, templates, body)
+
+
+def connect(settings: Settings, net: Net) -> Iterator[Finding]:
+    """Ask each channel whether it would take a delivery now; sends nothing."""
+    for name, channel in settings.channels.items():
+        yield _try(f"channels.{name}", channel.options.check, net)
+
+
+def _file_compiles(templates: Templates, file: Path) -> str:
+    try:
+        templates.check_text(file.read_text())
+    except OSError as error:
+        raise ChannelError(f"{file}: cannot be read: {error.strerror}") from error
+    return f"{file.name} compiles"
 
 
 def _compiles(templates: Templates, place: str, name: str) -> Finding:

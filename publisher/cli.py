@@ -189,7 +189,7 @@ def publish(publications: Annotated[list[str] | None, typer.Argument(help="All i
 
 
 @cli.command()
-def compose(publication: str) -> None:
+def compose(publication: Annotated[str, typer.Argument(help="One with a digest.")]) -> None:
     """Make an issue of what is waiting, now instead of at its slot; deliver sends it.
 
     Example: publisher compose weekly && publisher deliver
@@ -208,7 +208,7 @@ def deliver() -> None:
 
 @cli.command()
 def preview(
-    publication: str,
+    publication: Annotated[str, typer.Argument(help="One with a digest.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write to.")] = Path("preview"),
 ) -> None:
     """Look at the next issue: writes its documents to a folder and opens the mail in a browser where there is one.
@@ -219,20 +219,25 @@ def preview(
 
     with _house() as app:
         _known(publication, app.settings.digests)
-        issue = app.preview(publication)
+        issue, waiting = app.preview(publication)
         if not issue.documents:
             _end(f"{publication} has no entry yet; run `publisher collect` first", FAILED)
         folder = output / publication
         folder.mkdir(parents=True, exist_ok=True)
         for document in issue.documents:
             (folder / document.name).write_bytes(document.body)
+        if not waiting:
+            typer.echo("Nothing is waiting for the next issue; this is how one of the newest entries would look.")
         typer.echo(f"{issue.subject}\n{len(issue.entries)} entries, written to {folder / 'mail.html'}")
         if sys.stdout.isatty():
             webbrowser.open((folder / "mail.html").resolve().as_uri())
 
 
 @cli.command()
-def send(publication: str, to: Annotated[str, typer.Option("--to", help="The address to send it to.")]) -> None:
+def send(
+    publication: Annotated[str, typer.Argument(help="One with a digest.")],
+    to: Annotated[str, typer.Option("--to", help="The address to send it to.")],
+) -> None:
     """Send the next issue to one address as a test; the ledger never hears of it.
 
     Example: publisher send weekly --to me@example.org
@@ -280,10 +285,13 @@ def check(
     Example: publisher check --connect
     """
     with _house() as app:
-        findings = list(app.check(connect=connect))
-    _table("", ("", "place", "finding"), [("ok" if f.well else "!", f.place, f.message) for f in findings])
+        findings, answers = list(app.check()), list(app.connect()) if connect else []
+    rows = [("ok" if found.well else "!", found.place, found.message) for found in findings + answers]
+    _table("", ("", "place", "finding"), rows)
     if not all(finding.well for finding in findings):
         raise typer.Exit(WRONG)
+    if not all(answer.well for answer in answers):
+        raise typer.Exit(UNREACHED)
     typer.echo(f"{_Global.config} is well.")
 
 
@@ -371,7 +379,7 @@ def source_test(
     items = try_source(name, _Global.config, private=private)
     if as_json:
         return _print_json([_plain(item) for item in items])
-    lines = [(f"{item.published or '':%Y-%m-%d}" if item.published else "", item.title, item.link) for item in items]
+    lines = [(f"{item.published:%Y-%m-%d}" if item.published else "", item.title, item.link) for item in items]
     _table("", ("published", "title", "link"), lines)
     return typer.echo(f"{len(items)} entries")
 
@@ -436,7 +444,7 @@ def delivery_list(
 
 
 @delivery_cli.command("retry")
-def delivery_retry(ids: list[int]) -> None:
+def delivery_retry(ids: Annotated[list[int], typer.Argument(help="As `delivery list` shows them.")]) -> None:
     """Plan failed deliveries anew, with all attempts before them.
 
     Example: publisher delivery retry 17 18 && publisher deliver
@@ -449,7 +457,7 @@ def delivery_retry(ids: list[int]) -> None:
 
 
 @db_cli.command("backup")
-def db_backup(file: Path) -> None:
+def db_backup(file: Annotated[Path, typer.Argument(help="Where to; replaced if it is there.")]) -> None:
     """Copy the store to a file while the service runs; the copy is checked.
 
     Example: publisher db backup /backup/publisher-$(date +%F).db

@@ -50,18 +50,22 @@ def compose(work: Work, settings: Settings, *, store: Store, templates: Template
             return done
 
 
-def preview(name: str, settings: Settings, *, store: Store, templates: Templates, clock: Clock) -> Issue:
-    """The issue that would be made now, or one from the newest entries when nothing is waiting.  Writes nothing.
+def preview(name: str, settings: Settings, *, store: Store, templates: Templates, clock: Clock) -> tuple[Issue, bool]:
+    """The issue that would be made now, or one of the newest entries when nothing is waiting.  Writes nothing.
+
+    Returns:
+        The issue, without documents when there is no entry at all; and whether anything is waiting.
 
     Raises:
         RenderError: a template is wrong.
     """
     with store.read() as tx:
         issue = plan(tx, name, settings, now=clock(), first=False).issue
-        if not issue.entries:
+        waiting = bool(issue.entries)
+        if not waiting:
             newest = tx.entries.newest(settings.sources_of(name), settings.digest(name).max_entries)
             issue = replace(issue, entries=newest)
-    return fit(issue, renderer(name, settings, templates)) if issue.entries else issue
+    return (fit(issue, renderer(name, settings, templates)) if issue.entries else issue), waiting
 
 
 def renderer(name: str, settings: Settings, templates: Templates) -> Renderer[Issue]:

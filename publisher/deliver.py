@@ -47,7 +47,7 @@ def deliver(
 
     Returns:
         Done, ``changed`` when there was anything to do; Later when the channel is down: its deliveries wait, and none
-        of them has lost an attempt; Never when the configuration no longer has the channel.
+        of them has lost an attempt; Never when some failed for good, or the configuration no longer has the channel.
     """
     channel = work.subject
     if channel not in settings.channels:
@@ -61,6 +61,8 @@ def deliver(
             return run.hold(error)
     run.well()
     told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    if counts[State.FAILED]:
+        return Never(f"{told} (publisher delivery list --state failed)")
     return Done(told or "nothing to deliver", changed=bool(counts))
 
 

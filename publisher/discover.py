@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 from urllib.parse import urljoin
 
+from publisher.charset import decoded
 from publisher.confine import confined
 from publisher.errors import NetError, PublisherError
 from publisher.html import absolute
@@ -82,7 +83,7 @@ def read_head(body: bytes, charset: str, url: str) -> dict[str, Any]:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(_decoded(body, charset))
+    tree = LexborHTMLParser(decoded(body, charset))
     base = tree.css_first("base[href]")
     named = tree.css_first('meta[property="og:site_name"]')
     title = tree.css_first("head title")
@@ -106,15 +107,6 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _decoded(body: bytes, charset: str) -> str:
-    for name in (charset, "utf-8"):
-        try:
-            return body.decode(name)
-        except (LookupError, UnicodeError):
-            continue
-    return body.decode("windows-1252", "replace")
-
-
 def _opened(url: str, net: Net) -> Answer:
     """The answer at an address; without a scheme, https is tried before http."""
     if "://" in url:
@@ -129,10 +121,13 @@ def _opened(url: str, net: Net) -> Answer:
 
 
 def _candidates(url: str, named: Iterable[str]) -> Iterator[str]:
-    """Where a feed may be, each address once."""
+    """Where a feed may be, each address once.
+
+    For a page within a site only what lies below it is guessed: the feed of the whole site is another thing.
+    """
     page = url.partition("?")[0]
     below = page if "." in page.rpartition("/")[2] else f"{page.rstrip('/')}/"
-    usual = (urljoin(start, name) for start in (urljoin(url, "/"), below) for name in _USUAL)
+    usual = (urljoin(below, name) for name in _USUAL) if below.endswith("/") else ()
     return iter(dict.fromkeys([*list(filter(None, named))[:_MOST_NAMED], *usual]))
 
 

@@ -156,7 +156,8 @@ class Net:
                 if not following:
                     # An address that needs a login is not replaced: the new one would need the password in it.
                     moved = steps and not login and all(status in _PERMANENT for status in steps)
-                    return _success(replace(answer, moved_to=answer.url if moved else ""))
+                    answer = replace(answer, moved_to=answer.url if moved else "")
+                    return _success(answer, conditional=bool(etag or modified))
                 steps.append(answer.status)
                 wanted = wanted if _same_site(target, following) else _harmless(wanted)
                 target = following
@@ -433,7 +434,7 @@ def _refuse_private(host: str, addresses: _Addresses) -> None:
         if not is_global(ip_address(address[0])):
             raise AddressRefused(
                 f"{host} is at {address[0]}, which is not a public address",
-                hint="if this is meant, write private: true",
+                hint="if this is meant, write private: true (on the command line: --private)",
             )
 
 
@@ -546,8 +547,9 @@ def _ended(decoder: Any) -> bool:
     return bool(stream.is_finished() if hasattr(stream, "is_finished") else stream.eof)
 
 
-def _success(answer: Answer) -> Answer:
-    if 200 <= answer.status < 300 or answer.status == 304:
+def _success(answer: Answer, *, conditional: bool = False) -> Answer:
+    """The answer itself; 304 is one only where the request had a condition (RFC 9110 section 15.4.5)."""
+    if 200 <= answer.status < 300 or (answer.status == 304 and conditional):
         return answer
     raise BadStatus(
         f"{_place(answer.url)} answered {answer.status} {_reason(answer.status)}".rstrip(),

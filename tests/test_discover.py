@@ -76,12 +76,17 @@ def test_a_named_feed_that_brings_nothing_is_passed_over(httpserver: HTTPServer,
     assert discover(url, net).source == httpserver.url_for("/b")
 
 
-@pytest.mark.parametrize("path", ["/feed", "/rss.xml", "/blog/index.xml", "/blog/feed.json"])
-def test_the_usual_addresses_are_tried_at_the_root_and_below_the_page(
-    httpserver: HTTPServer, net: Net, path: str
-) -> None:
+@pytest.mark.parametrize(
+    ("page", "path"), [("/", "/feed"), ("/", "/rss.xml"), ("/blog", "/blog/index.xml"), ("/blog/", "/blog/feed.json")]
+)
+def test_the_usual_addresses_are_tried_below_the_page(httpserver: HTTPServer, net: Net, page: str, path: str) -> None:
     serve_feed(httpserver, path)
-    assert discover(serve_page(httpserver, PAGE, "/blog"), net).source == httpserver.url_for(path)
+    assert discover(serve_page(httpserver, PAGE, page), net).source == httpserver.url_for(path)
+
+
+def test_the_feed_of_a_whole_site_is_not_taken_for_that_of_one_of_its_pages(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/feed.xml")
+    assert discover(serve_page(httpserver, PAGE, "/local"), net).kind == "page"
 
 
 def test_without_a_feed_the_list_on_the_page_is_the_source(httpserver: HTTPServer, net: Net) -> None:

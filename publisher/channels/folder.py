@@ -51,7 +51,8 @@ class Folder:
         for parcel in parcels:
             if parcel.issue != known:
                 known = parcel.issue
-                _write(self.path / f"{_stem(known)}.json", _record(known))
+                if known.id:  # a test of an issue to come has no place among those that there are
+                    _write(self.path / f"{_stem(known)}.json", _record(known))
             yield self._delivered(parcel, letters)
 
     def check(self, net: Net) -> str:

@@ -90,12 +90,22 @@ _ERROR_PAGE = re.compile(
 class Selectors:
     """Where the parts of an item are, each a CSS selector, with ``@attribute`` after it to take an attribute."""
 
-    item: Annotated[str, Field(description="one article of the list", examples=["article.news", "#news > li"])]
-    title: Annotated[str | None, Field(description="within the item", examples=["h2"])] = None
-    link: Annotated[str | None, Field(description="within the item", examples=["h2 a@href"])] = None
-    teaser: Annotated[str | None, Field(description="within the item", examples=["p.summary"])] = None
-    date: Annotated[str | None, Field(description="within the item", examples=["time@datetime"])] = None
-    image: Annotated[str | None, Field(description="within the item", examples=["img@data-src"])] = None
+    item: Annotated[str, Field(description="One article of the list.", examples=["article.news", "#news > li"])]
+    title: Annotated[
+        str | None, Field(description="Within the item; found by itself when left out.", examples=["h2"])
+    ] = None
+    link: Annotated[
+        str | None, Field(description="Within the item; found by itself when left out.", examples=["h2 a@href"])
+    ] = None
+    teaser: Annotated[
+        str | None, Field(description="Within the item; found by itself when left out.", examples=["p.summary"])
+    ] = None
+    date: Annotated[
+        str | None, Field(description="Within the item; found by itself when left out.", examples=["time@datetime"])
+    ] = None
+    image: Annotated[
+        str | None, Field(description="Within the item; found by itself when left out.", examples=["img@data-src"])
+    ] = None
 
     def __post_init__(self) -> None:
         from selectolax.lexbor import LexborHTMLParser, SelectolaxError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from publisher.charset import decoded
 from publisher.confine import confined
 from publisher.errors import BadStatus, SourceError
 from publisher.model import Cursor, Harvest, Item
@@ -23,20 +22,6 @@ _CPU = timedelta(seconds=4)
 """A page of a megabyte takes less than a second; nested elements cost an HTML parser their number squared."""
 _FEED_TYPES = ("application/rss+xml", "application/atom+xml", "application/feed+json")
 _PAGE_TYPES = ("", "text/html", "application/xhtml+xml", "application/xml", "text/xml", "text/plain")
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_META = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w:.-]{2,40})""", re.IGNORECASE)
-_CHARSETS = re.compile(
-    r"utf-?8|utf-16(-?[lb]e)?|iso-?8859-?\d{1,2}|latin-?\d|windows-\d{3,4}|cp\d{3,4}|koi8-[ru]|macintosh"
-    r"|shift[_-]jis|euc-(jp|kr)|iso-2022-jp|gbk|gb2312|gb18030|big5|us-ascii|tis-620"
-)
-"""What a page may be written in; Python knows codecs that are none, and slow ones."""
-_WINDOWS = {
-    "iso-8859-1": "windows-1252",
-    "latin1": "windows-1252",
-    "us-ascii": "windows-1252",
-    "macintosh": "mac-roman",
-}
-"""As browsers read them (Encoding Standard section 4.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +30,11 @@ class Page:
 
     kind: ClassVar[str] = "page"
 
-    url: Annotated[WebAddress, Field(description="the page", examples=["https://council.example.org/news"])]
+    url: Annotated[WebAddress, Field(description="The page.", examples=["https://council.example.org/news"])]
     select: Annotated[
         Selectors | None,
         Field(
-            description="what an item of the list is, and its parts; found by itself when left out",
+            description="What an item of the list is, and its parts; found by itself when left out.",
             examples=[{"item": "article.news", "title": "h2", "link": "h2 a@href", "date": "time@datetime"}],
         ),
     ] = None
@@ -107,26 +92,6 @@ def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) 
     """
     listing = find(decoded(body, charset), url, Selectors(**select) if select else None)
     return {"title": listing.title, "items": [_fields(item) for item in listing.items]}
-
-
-def decoded(body: bytes, charset: str = "") -> str:
-    """The text of a page: by its byte order mark, what HTTP says, its ``<meta>``; else UTF-8, else windows-1252."""
-    meta = _META.search(body[:4096])
-    marked = (name for mark, name in _MARKS.items() if body.startswith(mark))
-    for name in (next(marked, ""), charset, meta[1].decode("ascii", "replace") if meta else ""):
-        if _CHARSETS.fullmatch(name.lower()):
-            return _decoded_as(body, name.lower())
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body.decode("windows-1252", "replace")
-
-
-def _decoded_as(body: bytes, name: str) -> str:
-    try:
-        return body.decode(_WINDOWS.get(name, name), "replace").removeprefix("\ufeff")
-    except LookupError:
-        return body.decode("utf-8", "replace")
 
 
 def _refuse_other_types(answer: Answer) -> None:

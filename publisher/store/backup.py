@@ -52,7 +52,8 @@ def _copy(origin: Path, copy: Path, progress: Callable[[int, int], None]) -> Non
         findings = [row[0] for row in target.execute("PRAGMA integrity_check")]
     if findings != ["ok"]:
         raise StoreError(
-            f"{origin}: the store is damaged: {findings[0]}", hint="restore the last backup: publisher db restore"
+            f"{origin}: the store is damaged: {findings[0]}",
+            hint="stop publisher, and put the last backup in its place",
         )
 
 

@@ -151,7 +151,7 @@ def _migrate(engine: Engine) -> None:
 _RIGHTS = "give the user that publisher runs as the right to write the file and its folder"
 _ROOM = "make room on the disk; nothing is lost, and what was being done is done again"
 _BUSY = "another program holds it: look for a backup or a shell that was left open"
-_DAMAGED = "stop publisher, and restore the last backup: publisher db restore"
+_DAMAGED = "stop publisher, and put the last backup in its place"
 _UNREACHABLE = "see that the server runs, and that address, user and password in `database:` are right"
 
 _SQLITE = {

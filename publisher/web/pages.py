@@ -118,7 +118,7 @@ def _conditional(request: Request, body: bytes, media_type: str) -> Response:
     """The body, or 304 when the reader has it (RFC 9110 section 13.1.2)."""
     # Weak: the same text may travel compressed.
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:20]}"'
-    headers = {"ETag": tag, "Cache-Control": "max-age=60", "Vary": "Accept-Encoding"}
+    headers = {"ETag": tag, "Cache-Control": "max-age=60"}
     offered = {known.strip().removeprefix("W/") for known in request.headers.get("If-None-Match", "").split(",")}
     if tag.removeprefix("W/") in offered or "*" in offered:
         return Response(status_code=304, headers=headers)

@@ -78,7 +78,7 @@ def test_an_issue_that_cannot_be_mailed_or_recorded_is_told(tmp_path: Path, net:
     with pytest.raises(ChannelError, match="control character"):
         list(Folder(path=tmp_path).send([make_parcel(issue=make_issue(title="a\x00b"))], net))
     plain = make_issue()
-    bare = Issue(number=3, publication=plain.publication, created=plain.created, entries=())
+    bare = Issue(id=3, number=3, publication=plain.publication, created=plain.created, entries=())
     with pytest.raises(ChannelError, match=r"issue 3 has no document 'issue\.json'"):
         list(Folder(path=tmp_path).send([make_parcel(issue=bare)], net))
 

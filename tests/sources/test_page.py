@@ -19,7 +19,7 @@ from publisher.errors import BadStatus, SourceError
 from publisher.net import Net
 from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._listing import Selectors, find, split_selector
-from publisher.sources.page import Page, decoded
+from publisher.sources.page import Page
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "page"
 CASES = sorted(case.name for case in GOLDEN.iterdir())
@@ -277,31 +277,6 @@ def test_no_text_is_a_date_that_cannot_be_handled(text: str) -> None:
 def test_every_day_is_read_back(day: date) -> None:
     for text in (f"{day:%Y-%m-%d}", f"{day:%d.%m.%Y}", f"{day:%-d %B %Y}", f"{day:%B %-d, %Y}", f"{day:%b %d, %Y}"):
         assert read_date(text) == datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-# --- bytes -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "charset"),
-    [
-        ("Müller".encode(), ""),
-        ("Müller".encode("windows-1252"), ""),
-        ("Müller".encode("windows-1252"), "iso-8859-1"),
-        (b'<meta charset="iso-8859-2">M\xfcller', ""),
-        ("\ufeffMüller".encode(), "windows-1252"),
-        ("\ufeffMüller".encode("utf-16-le"), "utf-8"),
-        ("Müller".encode(), "rot13"),
-        ("Müller".encode(), "no-such-charset"),
-    ],
-)
-def test_the_charset_is_found(body: bytes, charset: str) -> None:
-    assert decoded(body, charset).endswith("Müller")
-
-
-@given(st.binary(max_size=200), st.sampled_from(["", "utf-8", "utf-16", "big5", "iso-8859-14", "latin-9", "punycode"]))
-def test_any_bytes_are_text_of_some_kind(body: bytes, charset: str) -> None:
-    assert isinstance(decoded(body, charset), str)
 
 
 # --- hostile pages ---------------------------------------------------------------------------------------------------
