@@ -133,7 +133,7 @@ class App:
                 )
             if step == "compose":
                 return schedule.due_issues(tx, self.settings, now)
-            return schedule.due_deliveries(tx, now)
+            return schedule.due_deliveries(tx, self.settings, now)
 
     def by_hand(self, step: str, subjects: Sequence[str]) -> list[Work]:
         """Work that an operator asks for now, whatever its schedule says."""

@@ -17,7 +17,20 @@ from threading import Event
 from publisher.config import Settings
 from publisher.errors import ChannelDown, ChannelError
 from publisher.mime import message_id
-from publisher.model import Clock, Done, Issue, Later, Never, Outcome, Parcel, Receipt, State, Verdict, Work
+from publisher.model import (
+    Clock,
+    Done,
+    Issue,
+    Later,
+    Never,
+    Outcome,
+    Parcel,
+    Publication,
+    Receipt,
+    State,
+    Verdict,
+    Work,
+)
 from publisher.net import Net
 from publisher.store import ChannelState, Leased, Store
 
@@ -47,12 +60,9 @@ def deliver(
 
     Returns:
         Done, ``changed`` when there was anything to do; Later when the channel is down: its deliveries wait, and none
-        of them has lost an attempt; Never when some failed for good, or the configuration no longer has the channel.
+        of them has lost an attempt; Never when some failed for good.
     """
-    channel = work.subject
-    if channel not in settings.channels:
-        return Never(f"deliveries wait for the channel {channel!r}, which the configuration does not have")
-    run = _Run(channel, settings, store, net, secret, clock, stop)
+    run = _Run(work.subject, settings, store, net, secret, clock, stop)
     counts: Counter[State] = Counter()
     while not stop.is_set() and (batch := run.lease()):
         try:
@@ -136,12 +146,18 @@ class _Run:
         return Issue(
             id=row.id,
             number=row.number,
-            publication=self.settings.publication(row.publication),
+            publication=self._publication(row.publication),
             created=row.created,
             entries=entries,
             subject=row.subject,
             documents=documents,
         )
+
+    def _publication(self, name: str) -> Publication:
+        """The publication of an issue; it may have been taken out of the configuration since."""
+        if name in self.settings.publications:
+            return self.settings.publication(name)
+        return Publication(name=name, title=name, site=self.settings.model_site())
 
     def _settle(self, row: Leased, receipt: Receipt) -> State:
         now, jitter = self.clock(), random.random()  # noqa: S311 (spreads retries; nobody gains by guessing it)

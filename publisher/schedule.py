@@ -97,10 +97,17 @@ def _all_visited(tx: Tx, sources: Iterable[str]) -> bool:
     return tried.issuperset(sources)
 
 
-def due_deliveries(tx: Tx, now: datetime) -> list[Work]:
-    """The channels that have a delivery which could go now, and are not left alone after a failure."""
+def due_deliveries(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The channels that have a delivery which could go now, and are not left alone after a failure.
+
+    What waits for a channel that the configuration does not have waits on; ``status`` tells.
+    """
     held = {state.name for state in tx.channels.all() if state.retry_at and state.retry_at > now}
-    return [Work(step="deliver", subject=channel) for channel in tx.deliveries.due(now) if channel not in held]
+    return [
+        Work(step="deliver", subject=channel)
+        for channel in tx.deliveries.due(now)
+        if channel in settings.channels.keys() - held
+    ]
 
 
 # --- the alarm clock -------------------------------------------------------------------------------------------------

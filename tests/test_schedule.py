@@ -150,3 +150,31 @@ def test_a_source_that_fails_is_left_alone_for_longer_each_time(
         visits += [clock() for report in once(app) if report.work.step == "collect"]
     pauses = [later - earlier for earlier, later in itertools.pairwise(visits)]
     assert pauses == [timedelta(hours=hours) for hours in (1, 2, 4, 8)]
+
+
+def test_an_issue_goes_out_although_its_publication_was_taken_out_of_the_configuration(
+    house: Callable[[], App], config: Path, tmp_path: Path
+) -> None:
+    config.write_text(config.read_text().replace('"mon 08:00"', '"mon 08:00", first_issue: 60d'))
+    app = house()
+    for step in ("collect", "compose"):
+        for work in app.due(step):
+            app.do(work)
+    config.write_text(config.read_text().partition("  weekly:")[0])
+    app = house()
+    assert "deliver outbox" in due(app)
+    assert all(report.well for report in once(app))
+    assert len(list((tmp_path / "outbox").glob("*.eml"))) == 1
+
+
+def test_what_waits_for_a_channel_that_is_no_more_waits_and_is_told(house: Callable[[], App], config: Path) -> None:
+    text = config.read_text().replace('"mon 08:00"', '"mon 08:00", first_issue: 60d')
+    config.write_text(text + "    deliver: [other]\nchannels: {other: {kind: folder, path: other}}\n")
+    app = house()
+    for step in ("collect", "compose"):
+        for work in app.due(step):
+            app.do(work)
+    config.write_text(text)
+    app = house()
+    assert [work for work in due(app) if work.startswith("deliver")] == []
+    assert any("channel other: deliveries wait for it" in sentence for sentence in app.status().wrong)

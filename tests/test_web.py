@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
+import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -103,6 +107,21 @@ def test_no_address_is_built_from_the_host_header(address: str) -> None:
 def test_head_is_answered_and_nothing_else_changes_anything(address: str) -> None:
     assert requests.head(f"{address}/news/rss.xml", timeout=5).status_code == 200
     assert requests.post(f"{address}/news/rss.xml", timeout=5).status_code == 405
+
+
+@pytest.mark.skipif(not shutil.which("newsboat"), reason="newsboat is not installed; apt-get install newsboat")
+@pytest.mark.parametrize("file", ["rss.xml", "atom.xml"])
+def test_a_feed_reader_reads_the_feeds(address: str, tmp_path: Path, file: str) -> None:
+    (tmp_path / "urls").write_text(f"{address}/news/{file}\n")
+    places = ["-u", str(tmp_path / "urls"), "-c", str(tmp_path / "cache.db"), "-C", "/dev/null"]
+    home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    subprocess.run(["newsboat", *places, "-x", "reload"], env=home, check=True, capture_output=True, timeout=30)
+    with sqlite3.connect(tmp_path / "cache.db") as cache:
+        [(title, link, published, text)] = cache.execute("SELECT title, url, pubDate, content FROM rss_item")
+    assert title == "Bridge <open> & free"
+    assert link.startswith("https://news.example.org/news/#e")
+    assert published == datetime(2026, 10, 1, tzinfo=UTC).timestamp()
+    assert "Some text." in text
 
 
 def test_an_address_that_cannot_be_listened_on_is_a_sentence(
