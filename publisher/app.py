@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,6 @@ class App:
     Args:
         settings: the configuration.
         clock: tells the time; tests hand in their own.
-
     """
 
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
@@ -258,10 +258,13 @@ def try_source(name: str, config_file: Path, *, private: bool) -> tuple[Item, ..
 def _kept_secret(file: Path) -> str:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as out:
-                out.write(secrets.token_hex(32))
+        if not file.exists():
+            # Linked into place when it is whole: of several processes one wins, and none reads half a key.
+            with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".secret_key-") as made:
+                made.write(secrets.token_hex(32))
+                made.flush()
+                with contextlib.suppress(FileExistsError):
+                    os.link(made.name, file)
         return file.read_text().strip()
     except OSError as error:
         raise PublisherError(
@@ -293,11 +296,13 @@ class Service:
             alarm.set(self.app.runs)
         log.info("started", config=str(self._path), sources=len(self.app.settings.sources))
         try:
-            while not self._stop.is_set():
+            while True:
+                self._wake.clear()  # first, so that what is asked from here on wakes the wait below
+                if self._stop.is_set():
+                    break
                 if self._reload.is_set():
                     self._reload.clear()
                     engine = self._renew(engine, alarm)
-                self._wake.clear()
                 if work:
                     self._sweep(engine)
                 self._wake.wait()

@@ -19,7 +19,7 @@ from publisher import html
 from publisher.errors import RenderError
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
     from jinja2.sandbox import SandboxedEnvironment
 
 Made = TypeVar("Made")
@@ -102,10 +102,17 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
     from jinja2 import ChoiceLoader, FileSystemLoader, PrefixLoader, StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    built_in = FileSystemLoader(_built_in())
+    class Yielding(FileSystemLoader):
+        """Jinja2 looks for a template again when its file was edited, but not when one that goes before it appears."""
+
+        def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+            text, file, is_current = super().get_source(environment, template)
+            return text, file, lambda: is_current() and not (folder and (folder / template).exists())
+
     own = [FileSystemLoader(folder)] if folder else []
+    built_in = PrefixLoader({_BUILT_IN: FileSystemLoader(_built_in())})
     environment = SandboxedEnvironment(
-        loader=ChoiceLoader([*own, built_in, PrefixLoader({_BUILT_IN: built_in})]),
+        loader=ChoiceLoader([*own, Yielding(_built_in()), built_in]),
         undefined=StrictUndefined,
         autoescape=_is_html,
         trim_blocks=True,
