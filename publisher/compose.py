@@ -165,5 +165,6 @@ def _write(tx: Tx, name: str, settings: Settings, issue: Issue, draft: Draft, *,
         return Done("nothing new, so no mail")
     row = tx.issues.add(name, issue.subject, [entry.number for entry in issue.entries], issue.documents, issue.created)
     planned = tx.deliveries.plan(row.id, addresses(name, settings), now)
+    tx.issues.finish(row.id, now)  # at once where there is nobody to deliver it to
     rest = f", {len(left)} carried over" if left and not draft.first else ""
     return Done(f"issue {issue.number}: {len(issue.entries)} entries, {planned} deliveries{rest}", changed=True)

@@ -98,28 +98,28 @@ class _Run:
 
     def send(self, batch: list[Leased]) -> Iterator[State]:
         """Send one batch; yields the new state of each delivery, after it was committed."""
-        rows = {row.id: row for row in batch}
+        rows, left = {row.id: row for row in batch}, Counter(row.issue for row in batch)
         options = self.settings.channels[self.channel].options
         receipts = options.send(self._parcels(batch), self.net)
         leased = self.clock()
         try:
             for receipt in receipts:
-                yield self._settle(rows.pop(receipt.delivery), receipt)
+                row = rows.pop(receipt.delivery)
+                left[row.issue] -= 1
+                yield self._settle(row, receipt, last=not left[row.issue])
                 if self.clock() - leased > _RENEWAL:
                     leased = self._renew(rows)
         finally:
             receipts.close()
-            self._finish(batch)
+            self._give_back(rows)
         if rows and not self.stop.is_set():
             raise ChannelError(f"{self.channel} said nothing of {len(rows)} deliveries", hint="its kind has a fault")
 
-    def _finish(self, batch: list[Leased]) -> None:
-        """Put back what was not reached, and close the issues of which nothing is left to do."""
-        now = self.clock()
-        with self.store.write() as tx:
-            tx.deliveries.release([row.id for row in batch], now)
-            for issue in {row.issue for row in batch}:
-                tx.issues.finish(issue, now)
+    def _give_back(self, rows: Collection[int]) -> None:
+        """Put back what was not reached."""
+        if rows:
+            with self.store.write() as tx:
+                tx.deliveries.release(rows, self.clock())
 
     def _renew(self, rows: Collection[int]) -> datetime:
         """Keep what is not sent yet for longer: the relay is slow."""
@@ -159,13 +159,16 @@ class _Run:
             return self.settings.publication(name)
         return Publication(name=name, title=name, site=self.settings.model_site())
 
-    def _settle(self, row: Leased, receipt: Receipt) -> State:
+    def _settle(self, row: Leased, receipt: Receipt, *, last: bool) -> State:
+        """Commit the verdict; after the last of an issue, with the note that nothing of it is left, if so."""
         now, jitter = self.clock(), random.random()  # noqa: S311 (spreads retries; nobody gains by guessing it)
         state, at, detail = next_attempt(
             receipt, tries=row.tries + 1, first=row.first_try or now, now=now, retry=self._retry, jitter=jitter
         )
         with self.store.write() as tx:
             tx.deliveries.settle(row.id, state, detail, next_at=at, now=now)
+            if last:
+                tx.issues.finish(row.issue, now)
         return state
 
     def hold(self, error: ChannelError) -> Outcome:

@@ -329,7 +329,7 @@ def test_no_spelling_of_loopback_reaches_a_server_there(shared: Net, host: str) 
         shared.bound(private=False).get(f"http://{host}:{canary.port}/")
     assert canary.connections == 0
     if isinstance(caught.value, AddressRefused):
-        assert caught.value.hint == "if this is meant, write private: true"
+        assert caught.value.hint == "if this is meant, write private: true (on the command line: --private)"
 
 
 @pytest.mark.parametrize(

@@ -178,3 +178,20 @@ def test_what_waits_for_a_channel_that_is_no_more_waits_and_is_told(house: Calla
     app = house()
     assert [work for work in due(app) if work.startswith("deliver")] == []
     assert any("channel other: deliveries wait for it" in sentence for sentence in app.status().wrong)
+
+
+def test_an_issue_is_finished_by_its_last_verdict_or_at_once_when_it_has_no_delivery(
+    house: Callable[[], App], config: Path
+) -> None:
+    config.write_text(config.read_text().replace('"mon 08:00"', '"mon 08:00", first_issue: 60d'))
+    app = house()
+    for step in ("collect", "compose"):
+        for work in app.due(step):
+            app.do(work)
+    assert [issue.finished for issue in app.status().issues] == [None]
+    once(app)
+    assert [issue.finished for issue in app.status().issues] == [app.clock()]
+    config.write_text(config.read_text().replace("    recipients: [ada@example.org]\n", ""))
+    app = house()
+    app.do(app.by_hand("compose", ["weekly"])[0])
+    assert all(issue.finished for issue in app.status().issues)

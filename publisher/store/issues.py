@@ -105,6 +105,8 @@ class Issues(Concern):
         Returns:
             Whether it is finished, now or since before.
         """
+        # Two processes may settle the last deliveries at the same moment: the second waits here, and sees the first's.
+        self._connection.execute(select(issues.c.id).where(issues.c.id == id).with_for_update())
         waiting = exists().where(deliveries.c.issue == id, deliveries.c.state.in_(OPEN))
         finished = update(issues).where(issues.c.id == id, issues.c.finished.is_(None), ~waiting).values(finished=now)
         self._connection.execute(finished)

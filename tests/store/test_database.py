@@ -158,7 +158,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path):
     (tmp_path / "store.db").write_bytes(b"not a database " * 1_000)
     with pytest.raises(StoreError, match="is not a database") as caught:
         open_store(f"sqlite:///{tmp_path}/store.db")
-    assert "restore" in caught.value.hint
+    assert "backup" in caught.value.hint
 
 
 def test_a_damaged_file_is_told(sqlite_url: str):
@@ -171,7 +171,7 @@ def test_a_damaged_file_is_told(sqlite_url: str):
         opened.write(b"\xff" * (file.stat().st_size - 4096 * 4))
     with pytest.raises(StoreError, match="is damaged") as caught:
         fill(open_store(sqlite_url), 1_000)
-    assert "restore" in caught.value.hint
+    assert "backup" in caught.value.hint
 
 
 def test_a_full_disk_is_told_and_nothing_is_half_written(sqlite_url: str):

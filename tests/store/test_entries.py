@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -208,6 +208,10 @@ def test_forgetting_spares_the_newest(tx: Tx):
     assert [entry.guid for entry in tx.entries.newest(["blog"], 9)] == ["d", "c", "b"]
 
 
+# As sources tell them.  A moment in an hour that clocks repeat equals none of another zone (PEP 495), not even itself.
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
 @given(
     st.builds(
         Item,
@@ -217,7 +221,7 @@ def test_forgetting_spares_the_newest(tx: Tx):
         authors=st.lists(st.builds(Author, name=st.text(), email=st.text())).map(tuple),
         tags=st.lists(st.text()).map(tuple),
         enclosures=st.lists(st.builds(Enclosure, url=st.text(), length=st.integers(0))).map(tuple),
-        published=st.none() | st.datetimes(timezones=st.timezones()),
+        published=st.none() | st.datetimes(timezones=offsets),
     )
 )
 def test_an_item_survives_being_stored(item: Item):
