@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from publisher import html
 from publisher.config import Settings, SourceSettings
-from publisher.errors import BadStatus, PublisherError
+from publisher.errors import BadStatus, PublisherError, SourceError
 from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
 from publisher.net import Net
 from publisher.store import Arrival, Known, SourceState, Store, Tx
@@ -56,6 +56,10 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         harvest = source.options.fetch(state.cursor if visit.same else None, bounded)
     except PublisherError as error:
         return visit.failed(error, clock())
+    except Exception as error:
+        # A fault of the kind: the source is unwell like any other that fails, and the engine tells the traceback.
+        visit.failed(SourceError(f"unexpected {type(error).__name__}: {error}"), clock())
+        raise
     return visit.keep(harvest, clock())
 
 

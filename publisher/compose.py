@@ -42,7 +42,8 @@ def compose(work: Work, settings: Settings, *, store: Store, templates: Template
             made = fit(draft.issue, renderer(name, settings, templates)) if draft.issue.entries else draft.issue
         except RenderError as error:
             with store.write() as tx:
-                tx.runs.postpone(work.run, work.slot, clock() + _RETRY, str(error))
+                tx.runs.postpone(work.run, work.slot, clock() + _RETRY, error.words)
+                tx.publications.trouble(name, error.words)
             raise
         with store.write() as tx:
             done = _write(tx, name, settings, made, draft, now=clock())
@@ -156,7 +157,7 @@ def _number(entry: Entry) -> int:
 def _write(tx: Tx, name: str, settings: Settings, issue: Issue, draft: Draft, *, now: datetime) -> Done:
     """Write the issue with its deliveries, and remember from where the next one has to look."""
     left = {entry.number for entry in (*draft.issue.entries, *draft.carried)} - {e.number for e in issue.entries}
-    state = tx.publications.get(name) or PublicationState(name=name, known=now)
+    state = replace(tx.publications.get(name) or PublicationState(name=name, known=now), error="")
     if draft.first:
         tx.publications.put(replace(state, opened=True))
     else:

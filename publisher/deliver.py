@@ -178,8 +178,15 @@ class _Run:
             state = tx.channels.get(self.channel) or ChannelState(name=self.channel)
             asked = error.retry_after if isinstance(error, ChannelDown) else None
             until = now + hold_pause(state.failures + 1, asked)
+            mark = self.settings.channels[self.channel].fingerprint
             tx.channels.put(
-                ChannelState(name=self.channel, failures=state.failures + 1, error=error.words, retry_at=until)
+                ChannelState(
+                    name=self.channel,
+                    failures=state.failures + 1,
+                    error=error.words,
+                    retry_at=until,
+                    fingerprint=mark,
+                )
             )
         return Later(error.words, until)
 

@@ -37,8 +37,13 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
             stamp = current_stamp(tx, name, settings, templates)
             entries = tx.entries.newest(settings.sources_of(name), feeds.limit)
         chosen = Selection(publication=settings.publication(name), entries=entries, full=feeds.content == "full")
-        documents = [doc for kind in feeds.formats for doc in FORMATS[kind](templates).render(chosen)]
-        written = write(settings.feeds / name, documents)
+        try:
+            documents = [doc for kind in feeds.formats for doc in FORMATS[kind](templates).render(chosen)]
+            written = write(settings.feeds / name, documents)
+        except RenderError as error:
+            with store.write() as tx:
+                tx.publications.trouble(name, error.words)
+            raise
         with store.write() as tx:
             tx.publications.stamp(name, stamp)
     return Done(f"{len(entries)} entries; wrote {', '.join(written) or 'nothing'}", changed=bool(written))

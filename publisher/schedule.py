@@ -6,14 +6,14 @@ slot missed while the house was down, a job lost by a killed process and a clock
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from publisher.config import Settings
+from publisher.config import Settings, SourceSettings
 from publisher.model import Work
-from publisher.store import PublicationState, Tx
+from publisher.store import PublicationState, SourceState, Tx
 from publisher.timetable import Timetable, every, timetable
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[W
 
 def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     """The publications whose digest's latest slot has not run, and the new ones whose first issue can be made."""
-    works = []
+    works, states = [], {state.name: state for state in tx.sources.all()}
+    known = {name: states.get(name) or SourceState(name=name) for name in settings.sources}
     for name in settings.digests:
         state = tx.publications.get(name)
         if state is None or not state.schedule:
@@ -85,16 +86,25 @@ def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
         latest = _digest_timetable(settings, name).latest(now)
         if state.opened and latest < state.known:
             continue
-        if not state.opened and not _all_visited(tx, settings.sources_of(name)):
+        sources = [(known[source], settings.sources[source]) for source in settings.sources_of(name)]
+        if any(_is_awaited(*source, latest if state.opened else None, now) for source in sources):
             continue
         slot = latest.isoformat() if state.opened else f"first {state.known.isoformat()}"
         works.append(Work(step="compose", subject=name, slot=slot))
     return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
 
 
-def _all_visited(tx: Tx, sources: Iterable[str]) -> bool:
-    tried = {state.name for state in tx.sources.all() if state.tried}
-    return tried.issuperset(sources)
+def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | None, now: datetime) -> bool:
+    """Whether the visit that belongs before an issue has still to be made: what it brings is to be in it.
+
+    Args:
+        issue: the issue's slot; None: the first issue, which waits until each source was tried once.
+    """
+    if state.tried is None or issue is None:
+        return state.tried is None
+    if state.gone or (state.retry_at and state.retry_at > now):
+        return False
+    return state.tried < every(source.every, spread=source.name).latest(issue)
 
 
 def due_deliveries(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
@@ -102,12 +112,13 @@ def due_deliveries(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
 
     What waits for a channel that the configuration does not have waits on; ``status`` tells.
     """
-    held = {state.name for state in tx.channels.all() if state.retry_at and state.retry_at > now}
-    return [
-        Work(step="deliver", subject=channel)
-        for channel in tx.deliveries.due(now)
-        if channel in settings.channels.keys() - held
-    ]
+    marks = {name: channel.fingerprint for name, channel in settings.channels.items()}
+    held = {
+        state.name
+        for state in tx.channels.all()
+        if state.retry_at and state.retry_at > now and state.fingerprint == marks.get(state.name)
+    }
+    return [Work(step="deliver", subject=name) for name in tx.deliveries.due(now) if name in marks.keys() - held]
 
 
 # --- the alarm clock -------------------------------------------------------------------------------------------------

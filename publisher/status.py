@@ -42,6 +42,8 @@ class PublicationStatus:
     next_issue: datetime | None
     """None: it has no digest."""
     recipients: int
+    error: str
+    """Why its feeds or its issue could not be made at the last attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +88,14 @@ class Status:
     def wrong(self) -> list[str]:
         """What an operator should look at, a sentence each."""
         sources = [f"source {s.name}: {s.error}" for s in self.sources if s.error]
+        publications = [f"publication {p.name}: {p.error}" for p in self.publications if p.error]
         channels = [f"channel {c.name}: {c.error}" for c in self.channels if c.error]
         failed = [
             f"issue {i.number} of {i.publication}: {count} deliveries failed (publisher delivery list --state failed)"
             for i in self.issues
             if (count := i.deliveries.get(State.FAILED, 0))
         ]
-        return [*sources, *channels, *failed]
+        return [*sources, *publications, *channels, *failed]
 
     @property
     def next(self) -> list[tuple[datetime, str]]:
@@ -143,6 +146,7 @@ _FILES = {"rss": ("RSS", "rss.xml"), "atom": ("Atom", "atom.xml"), "json": ("JSO
 
 def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[PublicationStatus]:
     rows, counts = [], tx.entries.counts()
+    states = {state.name: state for state in tx.publications.all()}
     for name, options in settings.publications.items():
         publication, times = settings.publication(name), runs.get(f"compose {name}")
         rows.append(
@@ -154,6 +158,7 @@ def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: d
                 files=tuple(_FILES[kind] for kind in options.feeds.formats if kind in _FILES),
                 next_issue=times.next(now) if times else None,
                 recipients=len(options.recipients),
+                error=states[name].error if name in states else "",
             )
         )
     return rows

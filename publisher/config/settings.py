@@ -125,6 +125,11 @@ class _OfKind(_Heir):
         return f"<{self.kind} {self._name}>"
 
     @property
+    def fingerprint(self) -> str:
+        """Changes when the kind or its options do, and tells nothing about them."""
+        return hashlib.sha256(f"{self.kind} {sorted(self._own().items())!r}".encode()).hexdigest()
+
+    @property
     def options(self) -> Any:
         """The kind's dataclass, set up and ready to work."""
         return self._options
@@ -137,11 +142,6 @@ class SourceSettings(Defaults, _OfKind):
 
     title: str = Field(default="", description="What it is called; left out: what it calls itself.")
     private: bool = Field(default=False, description="It may be at a private address.")
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the kind or its options do, and tells nothing about them."""
-        return hashlib.sha256(f"{self.kind} {sorted(self._own().items())!r}".encode()).hexdigest()
 
 
 class ChannelSettings(_OfKind):

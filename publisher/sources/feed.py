@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from publisher.confine import confined
-from publisher.errors import BadStatus, SourceError
+from publisher.errors import SourceError
 from publisher.model import Author, Cursor, Enclosure, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
+from publisher.sources._visit import visit
 
 _ACCEPTED = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, "
@@ -40,50 +40,24 @@ class Feed:
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the feed.
 
-        The cursor holds ``url`` (where it moved to), ``etag``, ``modified``, ``digest`` (of the body) and ``items``
-        (their number).  It comes from bodies that were read to their end only, so that a broken answer never hides what
-        is in the next one.
+        The cursor is that of ``visit``, and ``items`` (their number).  It comes from bodies that were read to their end
+        only, so that a broken answer never hides what is in the next one.
 
         Raises:
             NetError: no answer to work with.
             SourceError: the answer is no feed, or not a whole one, or holds nothing where there was something.
         """
-        known = dict(cursor or {})
-        try:
-            answer = self._ask(known, net)
-        except BadStatus as error:
-            if error.status == 410:
-                return Harvest(gone=True, cursor=known)
-            raise
-        if answer.status == 304:
-            return Harvest(unchanged=True, cursor=known | _moved(answer))
-        cursor = known | _cursor(answer)
-        if cursor["digest"] == known.get("digest"):
-            return Harvest(unchanged=True, cursor=cursor)
-        harvest = _harvest(_read(answer), cursor)
+        known = cursor or {}
+        found = visit(self.url, known, net, {"Accept": _ACCEPTED})
+        if isinstance(found, Harvest):
+            return found
+        harvest = _harvest(_read(found.answer), found.cursor)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
-                f"{urlsplit(answer.url).netloc} sent a feed without entries, where there were {known['items']}",
+                f"{urlsplit(found.answer.url).netloc} sent a feed without entries, where there were {known['items']}",
                 hint="if it is meant to be empty, remove the source",
             )
         return harvest
-
-    def _ask(self, known: Cursor, net: Net) -> Answer:
-        return net.get(
-            known.get("url", self.url),
-            headers={"Accept": _ACCEPTED},
-            etag=known.get("etag", ""),
-            modified=known.get("modified", ""),
-        )
-
-
-def _cursor(answer: Answer) -> dict[str, str]:
-    digest = hashlib.sha256(answer.body).hexdigest()
-    return _moved(answer) | {"etag": answer.etag, "modified": answer.modified, "digest": digest}
-
-
-def _moved(answer: Answer) -> dict[str, str]:
-    return {"url": answer.moved_to} if answer.moved_to else {}
 
 
 def _read(answer: Answer) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from publisher.charset import decoded
 from publisher.confine import confined
-from publisher.errors import BadStatus, SourceError
+from publisher.errors import SourceError
 from publisher.model import Cursor, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._listing import Selectors, find
+from publisher.sources._visit import visit
 
 _CPU = timedelta(seconds=4)
 """A page of a megabyte takes less than a second; nested elements cost an HTML parser their number squared."""
@@ -46,28 +46,10 @@ class Page:
             NetError: no answer to work with.
             SourceError: the answer is no page, or lists nothing.
         """
-        known = cursor or {}
-        try:
-            answer = net.get(
-                known.get("url") or self.url, etag=known.get("etag", ""), modified=known.get("modified", "")
-            )
-        except BadStatus as error:
-            if error.status == 410:
-                return Harvest(gone=True)
-            raise
-        if answer.status == 304:
-            return Harvest(cursor=known, unchanged=True)
-        return self._harvest(known, answer)
-
-    def _harvest(self, known: Cursor, answer: Answer) -> Harvest:
-        cursor = {
-            "url": answer.moved_to or known.get("url", ""),
-            "etag": answer.etag,
-            "modified": answer.modified,
-            "digest": sha256(answer.body).hexdigest(),
-        }
-        if cursor["digest"] == known.get("digest"):
-            return Harvest(cursor=cursor, unchanged=True)
+        visited = visit(self.url, cursor or {}, net)
+        if isinstance(visited, Harvest):
+            return visited
+        answer, cursor = visited
         _refuse_other_types(answer)
         select = self.select.given() if self.select else None
         found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)

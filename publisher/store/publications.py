@@ -25,8 +25,12 @@ class Publications(Concern):
         self._upsert(publications, asdict(state))
 
     def stamp(self, name: str, stamp: str) -> None:
-        """Note what a publication's feeds were rendered from, and leave the rest of its state to others."""
-        self._connection.execute(update(publications).where(publications.c.name == name).values(stamp=stamp))
+        """Note what a publication's feeds were rendered from, and that this went well; the rest is left to others."""
+        self._connection.execute(update(publications).where(publications.c.name == name).values(stamp=stamp, error=""))
+
+    def trouble(self, name: str, error: str) -> None:
+        """Note why its feeds or its issue could not be made; empty when the last attempt went well."""
+        self._connection.execute(update(publications).where(publications.c.name == name).values(error=error))
 
     def all(self) -> list[PublicationState]:
         """All states, by name."""

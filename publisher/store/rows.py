@@ -72,6 +72,8 @@ class PublicationState:
     """By which its digest was made when the house looked last; empty when it has none."""
     stamp: str = ""
     """A mark of what its feeds were rendered from."""
+    error: str = ""
+    """Why its feeds or its issue could not be made at the last attempt."""
     known: datetime
     """When the house saw it first."""
 
@@ -85,7 +87,9 @@ class ChannelState:
     """In a row, until now."""
     error: str = ""
     retry_at: datetime | None = None
-    """It is left alone until then."""
+    """It is left alone until then, as long as its options are the same."""
+    fingerprint: str = ""
+    """A mark of the options it failed with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

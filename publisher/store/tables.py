@@ -197,6 +197,7 @@ publications = Table(
     Column("opened", Boolean, nullable=False),
     Column("schedule", Text, nullable=False),
     Column("stamp", Text, nullable=False),
+    Column("error", Words, nullable=False),
     Column("known", Moment, nullable=False),
 )
 
@@ -207,6 +208,7 @@ channels = Table(
     Column("failures", Integer, nullable=False),
     Column("error", Words, nullable=False),
     Column("retry_at", Moment),
+    Column("fingerprint", Text, nullable=False),
 )
 
 leases = Table(

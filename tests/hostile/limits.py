@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,10 +21,11 @@ def files_no_longer_than(size: int) -> Iterator[None]:
 
 
 class Growth:
-    """How many bytes of memory this process took at its peak, beyond what it had at the start."""
+    """How many bytes of memory this process took at its peak, beyond what it had at the start; none without /proc."""
 
     def __init__(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak is counted anew
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak is counted anew
         self._start = _status("VmRSS")
 
     def peak(self) -> int:
@@ -32,6 +33,6 @@ class Growth:
 
 
 def _status(name: str) -> int:
-    line = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert line
-    return int(line[1]) * 1024
+    status = Path("/proc/self/status")
+    line = re.search(rf"^{name}:\s+(\d+) kB$", status.read_text() if status.exists() else "", re.MULTILINE)
+    return int(line[1]) * 1024 if line else 0

@@ -175,10 +175,22 @@ def test_a_feed_that_moved_for_good_is_asked_at_its_new_address(httpserver: HTTP
     assert second.cursor["url"] == httpserver.url_for("/new")
 
 
+def test_a_feed_whose_new_address_dies_is_looked_for_at_its_old_one(httpserver: HTTPServer, net: Net) -> None:
+    moved = {"Location": httpserver.url_for("/new")}
+    httpserver.expect_ordered_request("/old").respond_with_data(status=301, headers=moved)
+    httpserver.expect_ordered_request("/new").respond_with_data(RSS, content_type="application/rss+xml")
+    httpserver.expect_ordered_request("/new").respond_with_data("not here any more", 404)
+    httpserver.expect_ordered_request("/old").respond_with_data(RSS + b"\n", content_type="application/rss+xml")
+    source = Feed(url=httpserver.url_for("/old"))
+    first = source.fetch(None, net)
+    assert first.cursor["url"] == httpserver.url_for("/new")
+    assert source.fetch(first.cursor, net).cursor["url"] == ""
+
+
 def test_a_feed_that_moved_for_a_while_is_asked_at_its_own_address(httpserver: HTTPServer, net: Net) -> None:
     httpserver.expect_request("/old").respond_with_response(Response(status=302, headers={"Location": "/new"}))
     httpserver.expect_request("/new").respond_with_data(RSS)
-    assert "url" not in Feed(url=httpserver.url_for("/old")).fetch(None, net).cursor
+    assert not Feed(url=httpserver.url_for("/old")).fetch(None, net).cursor["url"]
 
 
 def test_a_feed_that_is_gone_is_over(httpserver: HTTPServer, net: Net) -> None:

@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("retry_at", sa.BigInteger(), nullable=True),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_channels")),
     )
     op.create_table(
@@ -84,6 +85,7 @@ def upgrade() -> None:
         sa.Column("opened", sa.Boolean(), nullable=False),
         sa.Column("schedule", sa.Text(), nullable=False),
         sa.Column("stamp", sa.Text(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
         sa.Column("known", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_publications")),
     )
