@@ -21,16 +21,15 @@ With selectors, the operator said what an item is.  Without them the list is fou
 from __future__ import annotations
 
 import html as html_entities
-import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from math import log2
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -38,7 +37,8 @@ from pydantic import Field
 from publisher.errors import SourceError
 from publisher.model import Item
 from publisher.sources._dates import is_date, read_date, without_date
-from publisher.sources._outline import Node, Outline, joined, without_fragment, word_set
+from publisher.sources._outline import Node, Outline, joined, word_set
+from publisher.sources._records import told_as_data
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -76,8 +76,6 @@ _MORE = re.compile(
 _MORE_LENGTH = 50
 _PAGER = re.compile(r"[?&](page|paged|seite|start|offset)=\d+|/(page|seite)/\d+/?$")
 _ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
-_ARTICLES = word_set("Article NewsArticle BlogPosting Report SocialMediaPosting TechArticle ListItem WebPage Event")
-_MOST_RECORDS = 5_000
 _ERROR_PAGE = re.compile(
     r"^(error|http|fehler|erreur)?\s*(40[0134]|410|50[0234])\b\W*(error|$)|not found|nicht gefunden|introuvable"
     r"|no encontrad|non trovata|access denied|403 forbidden|just a moment|attention required"
@@ -251,7 +249,7 @@ def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> list[It
     if _looks_like_error(tree, title):
         return []
     found = _best_list(outline)
-    for told in (_told_as_data(tree, outline), _selected(tree, outline, Selectors(**_H_ENTRY))):
+    for told in (_distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))):
         if len(told) > 1 and _agree(told, found):
             return _completed(told, found)
     return found
@@ -670,62 +668,3 @@ def _image(outline: Outline, nodes: Iterable[Node]) -> str:
 def _is_tiny(image: Node) -> bool:
     sizes = (image.attribute(name).removesuffix("px") for name in ("width", "height"))
     return any(size.isdecimal() and len(size) < 3 and int(size) <= 32 for size in sizes)
-
-
-# --- schema.org data -------------------------------------------------------------------------------------------------
-
-
-def _told_as_data(tree: LexborHTMLParser, outline: Outline) -> list[Item]:
-    """The articles that the page's JSON-LD tells of (schema.org ItemList, BlogPosting…)."""
-    blocks = (script.text() for script in tree.css('script[type="application/ld+json"]'))
-    return _distinct(_told(outline, record) for record in _records(list(filter(None, map(_parsed, blocks)))))
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _records(data: list[Any]) -> Iterator[Mapping[str, Any]]:
-    """The objects that are articles, in the order in which they are written."""
-    pending = data[::-1]
-    for _ in range(_MOST_RECORDS):
-        if not pending:
-            return
-        value = pending.pop()
-        if isinstance(value, list):
-            pending += value[::-1]
-        elif isinstance(value, dict) and "BreadcrumbList" not in _types(value):
-            if _ARTICLES & _types(value) and _text(value, "headline", "name"):
-                yield value
-            pending += [inner for inner in reversed(value.values()) if isinstance(inner, dict | list)]
-
-
-def _types(record: Mapping[str, Any]) -> set[str]:
-    kinds = record.get("@type")
-    return {kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(kind, str)}
-
-
-def _text(record: Mapping[str, Any], *names: str) -> str:
-    """The first of these properties that is text, or an object with an address, or a list of such."""
-    for name in names:
-        value = record.get(name)
-        if isinstance(value, list):
-            value = value[0] if value else ""
-        if isinstance(value, dict):
-            value = value.get("url") or value.get("@id")
-        if isinstance(value, str) and value.strip():
-            return " ".join(html_entities.unescape(value).split())
-    return ""
-
-
-def _told(outline: Outline, record: Mapping[str, Any]) -> Item:
-    return Item(
-        title=_text(record, "headline", "name"),
-        link=without_fragment(outline.absolute(_text(record, "url", "mainEntityOfPage", "@id"))),
-        summary=html_entities.escape(_text(record, "description", "abstract"), quote=False),
-        image=outline.absolute(_text(record, "image", "thumbnailUrl")),
-        published=read_date(_text(record, "datePublished", "dateCreated")),
-    )
