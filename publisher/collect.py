@@ -336,8 +336,8 @@ def _address(url: str, base: str) -> str:
 
 
 def _sound(text: str) -> str:
-    """The text without lone surrogates, which JSON can say and UTF-8 cannot."""
-    return text.encode(errors="replace").decode()
+    """The text without what no text may hold: lone surrogates, and the two noncharacters that mark slots in mails."""
+    return text.encode(errors="replace").decode().translate({0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD})
 
 
 def _fold(title: str) -> str:

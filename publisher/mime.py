@@ -13,14 +13,17 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from email.header import Header
 from email.utils import format_datetime
+from html import escape
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from publisher.dkim import Seal, Signer
 from publisher.errors import RenderError
 from publisher.model import Issue, Publication, Site
 
@@ -42,6 +45,12 @@ _LONGEST_PLAIN = 600  # with a header's name and an address it stays below the 9
 _LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 _LONGEST_ENCODED_LINE = 76  # RFC 2047 section 2
 
+_PERSONAL = ("To", "Message-ID")
+# U+FFFF is no character, and XML cannot hold it: `collect.tidy` keeps it out of all that a template shows.
+_SLOT = re.compile("\uffff([a-z_]+)\uffff".encode())
+# In an encoded body all else is ASCII.
+_MARK = re.compile("\uffff(txt|html):([a-z_]+)\uffff".encode())
+
 
 class Letter:
     """The part of a message that all recipients share, serialised once.
@@ -50,9 +59,13 @@ class Letter:
     subject of ``subject.txt``; the headers of a list (RFC 2919, RFC 2369) and of an automatic message (RFC 3834).  The
     same issue gives the same bytes.
 
+    What its templates left open with ``slot`` is filled in for each recipient; nothing else of the bodies is touched.
+
     Args:
         sender: ``Name <address>``; when empty, see ``default_sender``.
         reply_to: where answers go; when empty, to the sender.
+        signers: whose signatures (DKIM) stand above it.  They tell the moment of the issue and not the present one, so
+            that each attempt sends the same bytes.
 
     Attributes:
         sender: the bare address, for the envelope.
@@ -62,34 +75,59 @@ class Letter:
         RenderError: it cannot be written: a document is missing, a header's value has control characters.
     """
 
-    def __init__(self, issue: Issue, *, sender: str, reply_to: str = "") -> None:
+    def __init__(self, issue: Issue, *, sender: str, reply_to: str = "", signers: Sequence[Signer] = ()) -> None:
         try:
             writer = _writer(sender, issue.publication.site)
             answers = _mailbox(reply_to) if reply_to else None
-            self._shared = _headers(issue, writer, answers) + _alternatives(_body(issue, "txt"), _body(issue, "html"))
+            message = _headers(issue, writer, answers) + _alternatives(_body(issue, "txt"), _body(issue, "html"))
         except KeyError as error:
             raise RenderError(f"{_told(issue)} has no document {error}") from error
         except ValueError as error:
             raise RenderError(f"{_told(issue)} cannot be mailed: {error}") from error
+        headers, _, body = message.partition(b"\r\n\r\n")
+        self._headers = headers + b"\r\n"
+        self._pieces, self._slots = _taken_apart(body)
+        self._seal = (
+            Seal(signers, shared=self._headers, personal=_PERSONAL, body=self._pieces, moment=issue.created)
+            if signers
+            else None
+        )
+        self._told = _told(issue)
         self.sender = writer.address
         self.utf8 = needs_utf8(writer.address) or bool(answers and needs_utf8(answers.address))
 
-    def to(self, recipient: str, message_id: str) -> bytes:
+    def to(self, recipient: str, message_id: str, slots: Mapping[str, str] = MappingProxyType({})) -> bytes:
         """The whole message to one recipient: CRLF throughout, ready for DATA, but not dot-stuffed.
 
+        Args:
+            slots: what stands for this recipient in each slot; one line of plain text, escaped here where it is HTML.
+
         Raises:
-            ValueError: the recipient is no address.
+            ValueError: the recipient is no address, or a slot's text is not one line.
+            RenderError: nothing is said of a slot that the letter has.
         """
         if not _MESSAGE_ID.fullmatch(message_id):
             raise ValueError(f"not a message id: {message_id!r}")
-        return _field("To", _mailbox(recipient).written("To")) + _field("Message-ID", f"<{message_id}>") + self._shared
+        personal = _field("To", _mailbox(recipient).written("To")) + _field("Message-ID", f"<{message_id}>")
+        filled = self._filled(slots)
+        signatures = self._seal.on(personal, filled) if self._seal else b""
+        message = [signatures, personal, self._headers, b"\r\n", self._pieces[0]]
+        for own, shared in zip(filled, self._pieces[1:], strict=True):
+            message += own, shared
+        return b"".join(message)
+
+    def _filled(self, slots: Mapping[str, str]) -> list[bytes]:
+        try:
+            return [_filling(kind, slots[name]) for kind, name in self._slots]
+        except KeyError as error:
+            raise RenderError(f"{self._told}: nothing is known to fill the slot {error} with") from error
 
 
 class Letters:
     """The letters of a stream of parcels, which come issue by issue: each issue is serialised once."""
 
-    def __init__(self, *, sender: str, reply_to: str = "") -> None:
-        self._sender, self._reply_to = sender, reply_to
+    def __init__(self, *, sender: str, reply_to: str = "", signers: Sequence[Signer] = ()) -> None:
+        self._sender, self._reply_to, self._signers = sender, reply_to, signers
         self._last: tuple[Issue, Letter] | None = None
 
     def of(self, issue: Issue) -> Letter:
@@ -99,8 +137,19 @@ class Letters:
             RenderError: it cannot be written.
         """
         if self._last is None or self._last[0] != issue:
-            self._last = issue, Letter(issue, sender=self._sender, reply_to=self._reply_to)
+            self._last = issue, Letter(issue, sender=self._sender, reply_to=self._reply_to, signers=self._signers)
         return self._last[1]
+
+
+def slot(name: str) -> str:
+    """What a template of a mail writes where each recipient gets something else: a link, a greeting.
+
+    Raises:
+        ValueError: the name is not made of ``a`` to ``z`` and ``_``.
+    """
+    if not re.fullmatch("[a-z_]+", name):
+        raise ValueError(f"not the name of a slot: {name!r} (a to z and _)")
+    return f"\uffff{name}\uffff"
 
 
 def check_address(text: str) -> str:
@@ -285,7 +334,30 @@ def _one_line(text: str) -> str:
 
 
 def _body(issue: Issue, kind: str) -> bytes:
-    return _quoted_printable(issue.document(f"mail.{kind}").body)
+    """A body in quoted-printable, with a mark where each slot is."""
+    *before, last = _SLOT.split(issue.document(f"mail.{kind}").body)
+    marked = (
+        _to_be_continued(text) + f"\uffff{kind}:{name.decode()}\uffff".encode()
+        for text, name in zip(before[::2], before[1::2], strict=True)
+    )
+    return b"".join(marked) + _quoted_printable(last)
+
+
+def _taken_apart(body: bytes) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """What is shared, and the slots between its pieces: which body each is in, and its name."""
+    found = _MARK.split(body)
+    slots = zip(found[1::3], found[2::3], strict=True)
+    return found[::3], [(kind.decode(), name.decode()) for kind, name in slots]
+
+
+def _filling(kind: str, value: str) -> bytes:
+    line = _one_line(value)
+    return _to_be_continued((escape(line) if kind == "html" else line).encode())
+
+
+def _to_be_continued(text: bytes) -> bytes:
+    """Quoted-printable that ends in a soft break, so that what follows begins a line of its own and nobody sees it."""
+    return _quoted_printable(text + b"x")[:-1] + b"=\r\n"  # the x keeps a column free, and a blank from ending a line
 
 
 def _quoted_printable(body: bytes) -> bytes:

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import Session
 
 
 @dataclass
@@ -113,6 +114,13 @@ class MailServer:
             self.port = probe.getsockname()[1]
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
+
+    async def handle_EHLO(  # noqa: N802  (aiosmtpd's name)
+        self, server: object, session: Session, envelope: object, hostname: str, responses: list[str]
+    ) -> list[str]:
+        # It reads what comes in any grouping, and so may say that commands can come ahead of its answers.
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]]
 
     async def handle_DATA(self, server: object, session: object, envelope: object) -> str:  # noqa: N802 (aiosmtpd's name)
         if self.refusal:

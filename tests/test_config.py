@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
@@ -517,7 +519,6 @@ LATER = {
     "channels.post.rate",
     "channels.post.domains",
     "channels.post.connections",
-    "channels.post.dkim",
     "channels.post.after_crash",
     "channels.team.kind",
     "subscriptions",
@@ -531,7 +532,8 @@ LATER = {
 def example(tmp_path: Path) -> Path:
     """The example, in a folder with the secrets that it reads."""
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "dkim.pem").write_text("a key\n")
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "secrets" / "dkim.pem").write_bytes(key)
     (tmp_path / "secrets" / "publisher_key").write_text("a key\n")
     file = tmp_path / "config.yaml"
     file.write_text(EXAMPLE.read_text().replace("/run/secrets/", "secrets/"))
@@ -553,7 +555,7 @@ def test_every_fault_of_the_example_is_that_a_part_is_not_yet_known(example: Pat
         config.load(example, sources=known[0], channels=known[1], environ=EXAMPLE_ENVIRONMENT)
     found = {fault.place: fault.message for fault in caught.value.faults}
     doubles = {"sources.council.select.title", "sources.council.select.teaser", "sources.council.select.date"}
-    doubles |= {"sources.notes.pattern"}
+    doubles |= {"sources.notes.pattern", "channels.post.dkim"}
     assert set(found) - (set() if real else doubles) == LATER
     assert all("not yet known in this version" in message for place, message in found.items() if place in LATER)
 

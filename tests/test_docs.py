@@ -20,6 +20,8 @@ from urllib.parse import unquote
 
 import pytest
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from standardwebhooks import Webhook
 
 from publisher.app import initialise, load, schema
@@ -40,7 +42,12 @@ ENVIRONMENT = {
     "ROOM_URL": "https://room.example.org/hook",
     "ROOM_TOKEN": "word",
 }
-FILES = {"secrets/partner": SECRET, "secrets/relay": "smtps://publisher:word@smtp.example.org"}
+KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+FILES = {
+    "secrets/partner": SECRET,
+    "secrets/relay": "smtps://publisher:word@smtp.example.org",
+    "secrets/dkim.pem": KEY,
+}
 HEAD = "version: 1\nsite: {title: Harbour News, url: 'https://news.example.org'}\n"
 
 

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import parseaddr
+from html import escape
+from pathlib import Path
 
+import css_inline
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from publisher.collect import tidy
 from publisher.errors import RenderError
 from publisher.mime import (
     Letter,
@@ -20,8 +26,10 @@ from publisher.mime import (
     default_sender,
     message_id,
     needs_utf8,
+    slot,
 )
-from publisher.model import Document, Issue, Publication, Site
+from publisher.model import Author, Document, Enclosure, Issue, Item, Publication, Site
+from publisher.templating import Templates
 
 SHARED = [
     "From",
@@ -189,6 +197,106 @@ def test_any_body_is_read_back_with_its_line_ends_made_canonical(body: bytes, wh
     part = parsed(message).get_payload(0 if which == "text" else 1)
     lines = re.split(rb"\r\n|\r|\n", body)
     assert part.get_payload(decode=True) == b"\r\n".join(lines)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+shared_texts = st.text(st.characters(codec="utf-8", exclude_characters="\uffff"), max_size=100)
+own_texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=200)
+
+
+def filled(text: str, html: str, **slots: str) -> bytes:
+    issue = make_issue(text=text.encode(), html=html.encode())
+    return Letter(issue, sender="").to("ann@example.org", "id@news.example.org", slots)
+
+
+def canonical(text: str) -> bytes:
+    return re.sub("\r\n|\r|\n", "\r\n", text).encode()
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(shared_texts, min_size=1, max_size=4), own_texts, own_texts)
+@example(["x" * 76, "x" * 75, "x" * 74], "y" * 76, "y" * 75)
+@example(["a ", " b", "\t", "=\n"], "", "=")
+@example(["", ".", "\n.\n"], ".", '<a href="x">&amp; \'')
+@example(["\r", "\n", "\r"], "ü" * 76, "--=_" + "0" * 32)
+def test_a_slot_is_read_back_as_what_fills_it_and_all_else_as_it_was(shared: list[str], one: str, other: str) -> None:
+    pieces = "".join(f"{text}{slot('one')}{slot('other')}" for text in shared)
+    message = filled(f"{pieces}the end", f"{pieces}<p>", one=one, other=other)
+    assert well_formed(message)
+    assert max(map(len, message.split(b"\r\n\r\n", 1)[1].split(b"\r\n"))) <= 76
+    text, html = (part.get_payload(decode=True) for part in parsed(message).iter_parts())
+    assert text == b"".join(canonical(text) + f"{one}{other}".encode() for text in shared) + b"the end"
+    escaped = f"{escape(one)}{escape(other)}".encode()
+    assert html == b"".join(canonical(text) + escaped for text in shared) + b"<p>"
+
+
+def test_only_the_bytes_in_the_slots_differ_between_recipients() -> None:
+    issue = make_issue(text=f"Hello {slot('name')}, read this\n".encode() * 50)
+    letter = Letter(issue, sender="")
+    one, other = (letter.to("a@b.org", "c@d.org", {"name": name}) for name in ("Ann", "Bob"))
+    assert one.replace(b"Ann", b"Bob") == other
+    assert one.count(b"\r\nAnn=\r\n") == 50
+
+
+def test_a_slot_survives_the_template_that_is_filled_before_it(tmp_path: Path) -> None:
+    (tmp_path / "a.html.j2").write_text(
+        '<style>a {color: red}</style><a href="{{ slot("link") }}">{{ slot("name") }}</a>'
+    )
+    page = css_inline.CSSInliner().inline(Templates(tmp_path).render("a.html.j2", slot=slot))
+    message = filled("", page, link="https://a.example/?a=1&b=2", name="<Ann>")
+    (_, html) = (part.get_content() for part in parsed(message).iter_parts())
+    assert '<a href="https://a.example/?a=1&amp;b=2" style="color: red;">&lt;Ann&gt;</a>' in html
+
+
+def test_nothing_from_outside_is_a_slot() -> None:
+    token, entity = slot("link"), "&#65535;link&#xFFFF;"
+    for text in (
+        token,
+        entity,
+        f'<a href="https://a.example/{token}">{entity}</a>',
+        f'<img src="//a.example/{token}">',
+    ):
+        author = Author(name=text, email=f"{token}@a.example", url=f"https://a.example/{text}")
+        item = Item(
+            link=f"https://a.example/{text}",
+            title=text,
+            summary=text,
+            content=text,
+            authors=(author,),
+            tags=(text,),
+            image=f"https://a.example/{text}",
+            enclosures=(Enclosure(url=f"https://a.example/{text}", media_type=f"audio/{token}"),),
+            language=token,
+        )
+        kept = tidy(item, "https://a.example/")
+        assert not [value for value in flat(asdict(kept)) if "\uffff" in value]
+        assert "&#" not in kept.summary + kept.content
+
+
+def flat(data: object) -> Iterator[str]:
+    if isinstance(data, dict | list | tuple):
+        for value in data.values() if isinstance(data, dict) else data:
+            yield from flat(value)
+    else:
+        yield str(data)
+
+
+def test_a_slot_that_nothing_fills_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(RenderError, match=r"weekly, issue 12: nothing is known to fill the slot 'name' with"):
+        filled(f"Hello {slot('name')}", "")
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\x00b", "a\u2028b", "\ud800"])
+def test_what_fills_a_slot_is_one_line(value: str) -> None:
+    with pytest.raises(ValueError, match="a control character"):
+        filled(f"Hello {slot('name')}", "", name=value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\uffff", "Name", "a\n"])
+def test_a_slot_has_a_plain_name(name: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a slot"):
+        slot(name)
 
 
 # --- what is hostile -------------------------------------------------------------------------------------------------

@@ -226,8 +226,9 @@ def _named(shape: Shape, room: str) -> list[Shape]:
 
 
 def _followed(shape: Shape, part: Shape) -> Shape:
-    """What a reference refers to, and what an option that may be left out is when it is not."""
-    part = next((choice for choice in part.get("anyOf", ()) if choice.get("type") != "null"), part)
+    """What a reference refers to, and what an option is that may be left out, or be several."""
+    choices = part.get("anyOf", part.get("oneOf", ()))
+    part = next((choice for choice in choices if choice.get("type") != "null"), part)
     return shape["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
 

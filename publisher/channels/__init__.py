@@ -27,7 +27,8 @@ class Channel(Protocol):
         """Send over one connection and yield a receipt for each parcel, in order.
 
         The caller commits each receipt before it asks for the next one, so a kind must not let the last byte of
-        parcel *k+1* leave before it was resumed after the receipt of parcel *k*.
+        parcel *k+1* leave before it was resumed after the receipt of parcel *k*.  It may pull one parcel ahead of the
+        receipts, not more.
 
         Raises:
             ChannelDown: it cannot be reached now; nothing was said about the parcels that have no receipt yet.

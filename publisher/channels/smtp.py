@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-import smtplib
-import socket
-import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple
+from functools import cached_property
+from typing import Annotated, ClassVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from publisher.channels._wire import Astray, Commands, Lost, Relay, Reply, Stuffing, Wire, connect
+from publisher.dkim import Signer
 from publisher.errors import ChannelDown, ChannelError, RenderError
-from publisher.mime import Letter, Letters, bare_address, check_address, needs_utf8
+from publisher.mime import Letters, bare_address, check_address, needs_utf8
 from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Duration, LocalPath, Secret
 
-_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-_PATIENCE = 10
-"""How many times ``timeout`` the answer to the last dot may take.  Whoever gives up there and tries again doubles a
-message, so RFC 5321 section 4.5.3.2.6 asks for minutes."""
-_FAREWELL = 2.0  # seconds
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465, "lmtp": 24}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dkim:
+    """A domain's signature above each message (RFC 6376)."""
+
+    domain: Annotated[str, Field(description="Who answers for the mail: the domain of `from`, or one above it.")]
+    selector: Annotated[str, Field(description="Which key: DNS has the public one at selector._domainkey.domain.")]
+    key: Annotated[Secret, Field(description="The private key in PEM: RSA, best of 2048 bits, or Ed25519.")] = field(
+        repr=False
+    )
+
+    def __post_init__(self) -> None:
+        _ = self.signer
+
+    @cached_property
+    def signer(self) -> Signer:
+        """Made once: to read an RSA key takes as long as to sign a hundred messages."""
+        return Signer(self.domain, self.selector, self.key)
+
+
+_OneOrMore = Annotated[
+    Annotated[Dkim, Tag("one")] | Annotated[tuple[Dkim, ...], Tag("more")],
+    Discriminator(lambda value: "more" if isinstance(value, list | tuple) else "one"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +59,9 @@ class Smtp:
     url: Annotated[
         Secret,
         Field(
-            description="The relay: smtp+starttls://user:password@host:587, smtps://… (port 465), or smtp://… (port "
-            "25, nothing is encrypted). Write special characters of a password as %40, %2F, %3A."
+            description="The relay: smtp+starttls://user:password@host:587, smtps://… (port 465), smtp://… (port 25, "
+            "nothing is encrypted), or lmtp://… (port 24, a mail store). Write special characters of a password as "
+            "%40, %2F, %3A. With ?auth=xoauth2 at the end the password is an OAuth 2.0 access token."
         ),
     ] = field(repr=False)
     sender: Annotated[
@@ -54,6 +76,10 @@ class Smtp:
     timeout: Annotated[Duration, Field(description="How long the relay may take for an answer.")] = timedelta(
         seconds=30
     )
+    dkim: Annotated[
+        _OneOrMore,
+        Field(description="What signs each message (DKIM); a list signs with each, such as RSA and Ed25519."),
+    ] = ()
 
     def __post_init__(self) -> None:
         _relay(self.url)
@@ -64,14 +90,22 @@ class Smtp:
     def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
         """Hand over each parcel; the connection is opened at the first one, and again after it was lost.
 
+        Where the relay takes commands in groups, one parcel is pulled ahead: its commands leave with the last dot of
+        the parcel before, and its content after that parcel's receipt was taken.
+
         Raises:
             ChannelDown: no connection, or it was lost twice in a row.
             ChannelError: it refuses the login or the sender, or cannot encrypt; or an issue cannot be mailed.
         """
-        letters = Letters(sender=self.sender, reply_to=self.reply_to)
+        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=self._signers)
+        queue = _Queue(_ready(parcels, letters))
         with closing(_Connection(self)) as connection:
-            for parcel in parcels:
-                yield connection.hand_over(parcel, letters)
+            for item in queue:
+                yield item if isinstance(item, Receipt) else connection.hand_over(item, queue)
+
+    @property
+    def _signers(self) -> list[Signer]:
+        return [one.signer for one in (self.dkim if isinstance(self.dkim, tuple) else (self.dkim,))]
 
     def check(self, net: Net) -> str:
         """Connect, encrypt, log in."""
@@ -85,35 +119,25 @@ KIND = Smtp
 # --- the relay's address ---------------------------------------------------------------------------------------------
 
 
-class _Relay(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    user: str
-    password: str
-
-    @property
-    def place(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-def _relay(url: str) -> _Relay:
+def _relay(url: str) -> Relay:
     """Read the option ``url``; the messages never show what is in it, for it holds a password."""
     parts = _split(url)
     if parts.scheme not in _PORTS:
-        raise ValueError("url: it begins with smtp+starttls://, smtps:// or smtp://")
+        raise ValueError("url: it begins with smtp+starttls://, smtps://, smtp:// or lmtp://")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(user) != bool(password):
         raise ValueError("url: a user and a password come together")
     if not (user + password).isascii():
         raise ValueError("url: only ASCII letters, digits and signs can be used in a user and a password")
-    return _Relay(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], user, password)
+    port = parts.port or _PORTS[parts.scheme]
+    return Relay(parts.scheme, parts.hostname or "", port, user, password, token=bool(parts.query))
 
 
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        well = parts.hostname and parts.port != 0 and parts.path in ("", "/") and not parts.query and not parts.fragment
+        well = parts.hostname and parts.port != 0 and parts.path in ("", "/") and not parts.fragment
+        well = well and parts.query in ("", "auth=xoauth2")
     except ValueError:
         well = False
     if not well:
@@ -130,67 +154,114 @@ def _check(option: str, address: str) -> None:
         raise ValueError(f"{option}: {address!r}: {error}") from None
 
 
+# --- what is handed over, pure ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """A parcel ready for the wire."""
+
+    delivery: int
+    sender: str
+    recipient: str
+    utf8: bool
+    """It can only travel where SMTPUTF8 is spoken."""
+    eight_bit: bool
+    size: int
+    """Bytes, before dots were doubled (RFC 1870 section 3)."""
+    content: bytes
+
+    def obstacle(self, features: Mapping[str, str]) -> str:
+        """Why a relay with such features would not take it; empty when it would."""
+        limit = features.get("SIZE", "")
+        if limit.isdigit() and 0 < int(limit) < self.size:  # RFC 1870 section 4: 0 is no limit
+            return f"the message has {self.size:,} bytes, the relay takes {int(limit):,}"
+        if self.utf8 and "SMTPUTF8" not in features:
+            return "the address is not ASCII before the @, and the relay does not speak SMTPUTF8"
+        return ""
+
+    def commands(self, features: Mapping[str, str]) -> Commands:
+        """RFC 5321 section 3.3, with what RFC 1870, RFC 6152 and RFC 6531 add to MAIL."""
+        options = f" SIZE={self.size}" if "SIZE" in features else ""
+        options += " BODY=8BITMIME" if self.eight_bit and "8BITMIME" in features else ""
+        options += " SMTPUTF8" if self.utf8 else ""
+        mail, recipient = f"MAIL FROM:<{self.sender}>{options}\r\n", f"RCPT TO:<{self.recipient}>\r\n"
+        return mail.encode(), recipient.encode(), b"DATA\r\n"
+
+
+def _ready(parcels: Iterable[Parcel], letters: Letters) -> Iterator[_Mail | Receipt]:
+    stuffing = Stuffing()
+    for parcel in parcels:
+        try:
+            yield _mail(parcel, letters, stuffing)
+        except RenderError as error:
+            raise ChannelError(str(error), hint=error.hint) from error
+        except ValueError as error:
+            yield Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
+
+
+def _mail(parcel: Parcel, letters: Letters, stuffing: Stuffing) -> _Mail:
+    letter, recipient = letters.of(parcel.issue), bare_address(parcel.recipient)
+    message = letter.to(parcel.recipient, parcel.message_id)
+    return _Mail(
+        parcel.delivery,
+        letter.sender,
+        recipient,
+        utf8=letter.utf8 or needs_utf8(recipient),
+        eight_bit=not message.isascii(),
+        size=len(message),
+        content=stuffing.of(message),
+    )
+
+
+_Item = _Mail | Receipt | Exception
+"""What comes next: a mail; the receipt of a parcel that cannot become one; what went wrong instead."""
+
+
+class _Queue:
+    """Mails one by one, with a look at the next.
+
+    What goes wrong with the next one is raised in its turn, so that the mail before it can be finished.
+    """
+
+    def __init__(self, items: Iterator[_Mail | Receipt]) -> None:
+        self._items = items
+        self._seen: deque[_Item] = deque()
+
+    def __iter__(self) -> Iterator[_Mail | Receipt]:
+        return self
+
+    def __next__(self) -> _Mail | Receipt:
+        item = self._seen.popleft() if self._seen else next(self._items)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def peek(self) -> _Item | None:
+        """The next one, which stays the next; None at the end."""
+        if not self._seen:
+            try:
+                self._seen.append(next(self._items))
+            except StopIteration:
+                return None
+            except Exception as error:  # whatever the caller's iterator raises: it is kept, not handled
+                self._seen.append(error)
+        return self._seen[0]
+
+
 # --- the verdict, pure -----------------------------------------------------------------------------------------------
 
 
-class _Reply(NamedTuple):
-    """What the relay said last of a parcel, and to which command."""
-
-    command: str
-    code: int
-    text: bytes
-
-    @property
-    def words(self) -> str:
-        return f"{self.code} {_words(self.text)}" if self.code > 0 else _words(self.text)
-
-    @property
-    def final(self) -> bool:
-        """The connection is closing, is lost, or carries what is not SMTP (smtplib's -1)."""
-        return self.code in (421, -1)
-
-
-def _verdict(reply: _Reply) -> Verdict:
+def _verdict(reply: Reply) -> Verdict:
     """RFC 5321 section 4.2.1: 5yz never, 4yz not now; anything else out of turn is no verdict on the parcel."""
-    if reply.command == "." and 200 <= reply.code < 300:
+    if reply.command == "." and reply.granted:
         return Verdict.SENT
     return Verdict.FAILED if 500 <= reply.code < 600 else Verdict.DEFERRED
 
 
-def _refuses_us(reply: _Reply) -> bool:
+def _refuses_us(reply: Reply) -> bool:
     """Whether it is we who are refused, and not this recipient or, by 552, this message (RFC 1870 section 6.1)."""
     return reply.command == "MAIL" and 500 <= reply.code < 600 and reply.code != 552
-
-
-def _translated(error: OSError, place: str) -> ChannelError:
-    """What went wrong before the first parcel; smtplib's errors are all OSErrors."""
-    match error:
-        case smtplib.SMTPResponseException():
-            return _refused(error, place)
-        case ssl.SSLCertVerificationError():
-            hint = "If the relay is your own, name its certificate in `ca`."
-            return ChannelError(f"{place}: its certificate is not to be trusted: {error.verify_message}", hint=hint)
-        case ssl.SSLError():
-            hint = "Port 465 is encrypted from the start (smtps://), port 587 after STARTTLS (smtp+starttls://)."
-            return ChannelDown(f"{place}: no encrypted connection: {error.reason or error}", hint=hint)
-        case smtplib.SMTPException() if not isinstance(error, smtplib.SMTPServerDisconnected):
-            return ChannelError(f"{place}: {error}", hint="`url` asks for more than the relay offers.")
-        case _:
-            return ChannelDown(f"{place}: no connection: {error.strerror or error}")
-
-
-def _refused(error: smtplib.SMTPResponseException, place: str) -> ChannelError:
-    message = f"{place}: {error.smtp_code} {_words(error.smtp_error)}"
-    if 400 <= error.smtp_code < 500:
-        return ChannelDown(message)
-    login = isinstance(error, smtplib.SMTPAuthenticationError)
-    return ChannelError(message, hint="Check the user and the password in `url`." if login else "")
-
-
-def _words(text: bytes | str) -> str:
-    """The other side's words on one line, without what could confuse a terminal."""
-    said = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return " ".join("".join(c if c.isprintable() else " " for c in said).split())[:300]
 
 
 # --- the connection --------------------------------------------------------------------------------------------------
@@ -202,160 +273,73 @@ class _Connection:
     def __init__(self, options: Smtp) -> None:
         self._options = options
         self._relay = _relay(options.url)
-        self._client: smtplib.SMTP | None = None
+        self._wire: Wire | None = None
         self._losses = 0
         """How often in a row it was lost with a parcel in flight."""
+        self._pipelining = True
+        """Until it is lost once: a relay may offer to take commands in groups, and not be able to."""
 
-    def hand_over(self, parcel: Parcel, letters: Letters) -> Receipt:
+    def hand_over(self, mail: _Mail, queue: _Queue) -> Receipt:
         """One mail transaction (RFC 5321 section 3.3)."""
+        wire = self._opened()
+        if obstacle := mail.obstacle(wire.features):
+            return Receipt(delivery=mail.delivery, verdict=Verdict.FAILED, detail=obstacle)
         try:
-            letter = letters.of(parcel.issue)
-            recipient, message = bare_address(parcel.recipient), letter.to(parcel.recipient, parcel.message_id)
-        except RenderError as error:
-            raise ChannelError(str(error), hint=error.hint) from error
-        except ValueError as error:
-            return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
-        client = self._opened()
-        utf8 = letter.utf8 or needs_utf8(recipient)
-        if obstacle := _obstacle(client, len(message), utf8=utf8):
-            return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=obstacle)
-        try:
-            reply = self._transact(client, letter, recipient, message, utf8=utf8)
-        except OSError as error:
-            reply = _Reply("", -1, f"connection lost: {error}".encode())
-        return self._receipt(parcel, reply)
+            reply = wire.begin(mail.commands(wire.features)) or self._content(wire, mail, queue)
+        except Astray:
+            self._lose()
+            return self.hand_over(mail, queue)  # once: from now on it is a command at a time
+        except Lost as error:
+            self._lose()
+            return Receipt(delivery=mail.delivery, verdict=Verdict.DEFERRED, detail=f"connection lost: {error}")
+        return self._receipt(mail, reply, wire)
 
     def describe(self) -> str:
-        client = self._opened()
+        wire = self._opened()
         try:
-            code, text = client.noop()
-        except OSError as error:
-            raise _translated(error, self._relay.place) from error
-        if code != 250:
-            raise ChannelError(f"{self._relay.place}: {code} {_words(text)}")
-        secured = client.sock.version() if isinstance(client.sock, ssl.SSLSocket) else "not encrypted"
+            reply = wire.command(b"NOOP")
+        except Lost as error:
+            raise ChannelDown(f"{self._relay.place}: no connection: {error}") from error
+        if not reply.granted:
+            raise ChannelError(f"{self._relay.place}: {reply.words}")
         login = f"logged in as {self._relay.user}" if self._relay.user else "without a login"
-        return f"{self._relay.place} answers, {secured}, {login}"
+        return f"{self._relay.place} answers, {wire.encryption or 'not encrypted'}, {login}"
 
     def close(self) -> None:
-        """Take leave, but do not wait long for an answer."""
-        if self._client is None:
-            return
-        with suppress(OSError):
-            _wait_at_most(self._client, _FAREWELL)
-            self._client.quit()
-        self._drop()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
-    def _opened(self) -> smtplib.SMTP:
-        if self._client is None:
+    def _opened(self) -> Wire:
+        if self._wire is None:
             if self._losses > 1:
                 raise ChannelDown(f"{self._relay.place}: the connection was lost {self._losses} times in a row")
-            try:
-                self._client = _open(self._relay, self._options.timeout.total_seconds(), self._options.ca)
-            except OSError as error:
-                raise _translated(error, self._relay.place) from error
-        return self._client
+            seconds = self._options.timeout.total_seconds()
+            self._wire = connect(self._relay, seconds, ca=self._options.ca, pipelining=self._pipelining)
+        return self._wire
 
-    def _drop(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+    def _lose(self) -> None:
+        self._losses += 1
+        self._pipelining = False
+        if self._wire is not None:
+            self._wire.drop()
+            self._wire = None
 
-    def _transact(self, client: smtplib.SMTP, letter: Letter, recipient: str, message: bytes, *, utf8: bool) -> _Reply:
-        reply = _Reply("MAIL", *client.mail(letter.sender, _mail_options(client, len(message), utf8=utf8)))
-        if reply.code != 250:
-            return reply
-        reply = _Reply("RCPT", *client.rcpt(recipient))
-        if reply.code not in (250, 251):
-            return reply
-        reply = _Reply("DATA", *client.docmd("DATA"))
-        if reply.code != 354:
-            return reply
-        return _Reply(".", *self._content(client, message))
+    def _content(self, wire: Wire, mail: _Mail, queue: _Queue) -> Reply:
+        return wire.content(mail.content) or wire.end(self._following(wire, queue))
 
-    def _content(self, client: smtplib.SMTP, message: bytes) -> tuple[int, bytes]:
-        """Send the message, dot-stuffed (RFC 5321 section 4.5.2); return what the relay says to it."""
-        seconds = self._options.timeout.total_seconds()
-        client.send(message.replace(b"\r\n.", b"\r\n..") + b".\r\n")
-        _wait_at_most(client, seconds * _PATIENCE)
-        answer = client.getreply()
-        _wait_at_most(client, seconds)
-        return answer
+    def _following(self, wire: Wire, queue: _Queue) -> Commands | None:
+        """The commands of the next mail, where they may leave with the last dot of this one."""
+        following = queue.peek() if wire.pipelining else None
+        if not isinstance(following, _Mail) or following.obstacle(wire.features):
+            return None
+        return following.commands(wire.features)
 
-    def _receipt(self, parcel: Parcel, reply: _Reply) -> Receipt:
-        verdict = _verdict(reply)
-        if reply.final:
-            self._losses += 1
-            self._drop()
-        else:
-            self._losses = 0
-            if verdict is not Verdict.SENT:
-                self._reset()
+    def _receipt(self, mail: _Mail, reply: Reply, wire: Wire) -> Receipt:
+        self._losses = self._losses + 1 if reply.code == 421 else 0
+        if wire.closing:
+            self.close()
         if _refuses_us(reply):
             hint = "Check `from`, and whether the relay wants a login (`url`)."
             raise ChannelError(f"{self._relay.place} refuses the sender: {reply.words}", hint=hint)
-        return Receipt(delivery=parcel.delivery, verdict=verdict, detail=reply.words)
-
-    def _reset(self) -> None:
-        """Make ready for the next transaction; where that fails, a new connection will."""
-        if self._client is not None:
-            try:
-                well = self._client.rset()[0] == 250
-            except OSError:
-                well = False
-            if not well:
-                self._drop()
-
-
-def _open(relay: _Relay, timeout: float, ca: Path | None) -> smtplib.SMTP:
-    """Connect, encrypt where the URL asks for it, and log in.
-
-    Raises:
-        OSError: any of it failed; smtplib's errors are OSErrors.
-        ChannelError: the certificate to trust cannot be read.
-    """
-    context = None if relay.scheme == "smtp" else _context(ca)
-    if relay.scheme == "smtps":
-        client: smtplib.SMTP = smtplib.SMTP_SSL(relay.host, relay.port, timeout=timeout, context=context)
-    else:
-        client = smtplib.SMTP(relay.host, relay.port, timeout=timeout)
-    try:
-        if client.sock:  # a command and its answer at a time: Nagle's algorithm would hold back each of them
-            client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if relay.scheme == "smtp+starttls":
-            client.starttls(context=context)
-        client.ehlo_or_helo_if_needed()
-        if relay.user:
-            client.login(relay.user, relay.password)
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def _context(ca: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise ChannelError(f"ca: {ca}: {error.strerror or error}") from error
-
-
-def _obstacle(client: smtplib.SMTP, size: int, *, utf8: bool) -> str:
-    """Why the relay would not take a message of that many bytes; empty when it would."""
-    limit = client.esmtp_features.get("size", "")
-    if limit.isdigit() and 0 < int(limit) < size:  # RFC 1870 section 4: 0 is no limit
-        return f"the message has {size:,} bytes, the relay takes {int(limit):,}"
-    if utf8 and not client.has_extn("smtputf8"):
-        return "the address is not ASCII before the @, and the relay does not speak SMTPUTF8"
-    return ""
-
-
-def _mail_options(client: smtplib.SMTP, size: int, *, utf8: bool) -> list[str]:
-    """RFC 1870 section 6, RFC 6531 section 3.4; all but an address beyond ASCII is seven-bit already."""
-    announced = [f"SIZE={size}"] if client.has_extn("size") else []
-    return [*announced, "BODY=8BITMIME", "SMTPUTF8"] if utf8 else announced
-
-
-def _wait_at_most(client: smtplib.SMTP, seconds: float) -> None:
-    if client.sock:
-        client.sock.settimeout(seconds)
+        return Receipt(delivery=mail.delivery, verdict=_verdict(reply), detail=reply.words)

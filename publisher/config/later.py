@@ -28,7 +28,6 @@ _LATER = {
     "channels.*.rate",
     "channels.*.domains",
     "channels.*.connections",
-    "channels.*.dkim",
     "channels.*.after_crash",
 }
 """What later versions bring: an option, or one of its values ({} a mapping, [] a list)."""

@@ -8,7 +8,7 @@ import socketserver
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -119,8 +119,9 @@ def only_login(login: bytes, password: bytes) -> Callable[..., AuthResult]:
 class Fragile(socketserver.ThreadingTCPServer):
     """Says what it is told at a command of its first connections, or hangs up; the ones after that go well.
 
-    ``script`` has, for each connection, a command (``MAIL``, ``RCPT``, ``DATA``, ``half``, ``.``, ``RSET``…), what to
-    answer to it, and which time it comes up; an empty answer is to hang up without one.
+    ``script`` has, for each connection, a command (``MAIL``, ``RCPT``, ``DATA``, ``half``, ``.``, ``taken``,
+    ``RSET``…), what to answer to it, and which time it comes up; an empty answer is to hang up without one.  ``half``
+    is in the middle of the content, ``taken`` after the mail was kept and before that is said.
     """
 
     allow_reuse_address = True
@@ -148,6 +149,7 @@ class Fragile(socketserver.ThreadingTCPServer):
 
 
 class _FragileSession(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
     server: Fragile
 
     def handle(self) -> None:
@@ -165,7 +167,7 @@ class _FragileSession(socketserver.StreamRequestHandler):
     def usual(self, command: str, line: bytes) -> str:
         if b"refused@" in line:
             return "550 no such user"
-        if command != "EHLO":
+        if command not in ("EHLO", "LHLO"):
             return "221 bye" if command == "QUIT" else "250 fine"
         lines = ["fragile", *self.server.features]
         return "\r\n".join(f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines)
@@ -173,8 +175,10 @@ class _FragileSession(socketserver.StreamRequestHandler):
     def content(self) -> bool:
         if not self.say("354 go on", "DATA"):
             return False
-        if self.moment == "half":
+        self.times -= self.moment == "half"
+        if self.moment == "half" and self.times == 0:
             self.rfile.read(200)
+            self.wfile.write(f"{self.answer}\r\n".encode() if self.answer else b"")
             return False
         body = b""
         while (line := self.rfile.readline()) != b".\r\n":
@@ -183,9 +187,11 @@ class _FragileSession(socketserver.StreamRequestHandler):
             body += line
         self.server.heard.append(".")
         time.sleep(self.server.slow_dot)
-        if well := self.say("250 taken", "."):
+        self.times -= self.moment == "taken"
+        dies = self.moment == "taken" and self.times == 0
+        if well := dies or self.say("250 taken", "."):
             self.server.taken.append(body)
-        return well
+        return well and not dies
 
     def say(self, answer: str, moment: str) -> bool:
         """False when the connection is over."""
@@ -196,3 +202,90 @@ class _FragileSession(socketserver.StreamRequestHandler):
             return bool(self.answer) and not self.answer.startswith("421")
         self.wfile.write(f"{answer}\r\n".encode())
         return moment != "QUIT"
+
+
+# --- a relay that takes commands in groups ---------------------------------------------------------------------------
+
+
+class Grouping(socketserver.ThreadingTCPServer):
+    """Offers PIPELINING, keeps what came together in one segment, and is as strict as Postfix about the order.
+
+    Args:
+        delay: seconds between a segment and the answers to all that it asked: what a long way to the relay costs.
+        flushes: it answers the first command of a segment only and forgets the others, as broken relays do.
+        context: all is encrypted from the start.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, *, delay: float = 0, flushes: bool = False, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _GroupingSession)
+        self.delay = delay
+        self.flushes = flushes
+        self.context = context
+        self.groups: list[list[str]] = []
+        self.received = 0
+        self.taken: list[bytes] = []
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class _GroupingSession(socketserver.BaseRequestHandler):
+    server: Grouping
+
+    def setup(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.server.context:
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        self.state = "idle"
+        self.pending = b""
+
+    def handle(self) -> None:
+        self.request.sendall(b"220 grouping\r\n")
+        while segment := self.request.recv(1 << 20):
+            self.server.received += len(segment)
+            self.pending += segment
+            heard = list(self.asked())
+            if not heard:
+                continue
+            self.server.groups.append([command for command, _ in heard])
+            time.sleep(self.server.delay)
+            answers = heard[:1] if self.server.flushes else heard
+            self.request.sendall("".join(f"{answer}\r\n" for _, answer in answers).encode())
+            if heard[-1][0] == "QUIT":
+                return
+
+    def asked(self) -> Iterator[tuple[str, str]]:
+        while True:
+            content = self.state == "content"
+            line, end, rest = self.pending.partition(b"\r\n.\r\n" if content else b"\r\n")
+            if not end:
+                return
+            self.pending = rest
+            yield self.keep(line) if content else self.answer(line)
+
+    def keep(self, content: bytes) -> tuple[str, str]:
+        self.server.taken.append(content)
+        self.state = "idle"
+        return ".", "250 2.0.0 taken"
+
+    def answer(self, line: bytes) -> tuple[str, str]:
+        command = line[:4].decode().upper()
+        if command == "QUIT":
+            return command, "221 2.0.0 bye"
+        after = {"MAIL": ("idle", "mail"), "RCPT": ("mail", "rcpt"), "DATA": ("rcpt", "content")}
+        if command == "RSET":
+            self.state = "idle"
+        elif b"refused@" in line:
+            return command, "550 5.1.1 no such user"
+        elif command in after:
+            before, self.state = after[command] if after[command][0] == self.state else ("", self.state)
+            if not before:
+                return command, "503 5.5.1 out of order"
+        if command == "DATA":
+            self.pending = b"\r\n" + self.pending
+            return command, "354 go on"
+        return command, "250-grouping\r\n250 PIPELINING" if command == "EHLO" else "250 2.0.0 fine"

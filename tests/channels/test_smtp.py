@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from receivers import Fragile, Relay, free_port, make_issue, make_parcel, only_login, server_context
+from receivers import Fragile, Grouping, Relay, free_port, make_issue, make_parcel, only_login, server_context
 
-from publisher.channels.smtp import KIND, Smtp, _Reply, _verdict
+from publisher.channels._wire import Reply
+from publisher.channels.smtp import KIND, Smtp, _verdict
 from publisher.errors import ChannelDown, ChannelError
 from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
@@ -202,6 +206,17 @@ def test_what_is_not_smtp_defers_the_parcel(start_fragile: StartFragile, net: Ne
     assert verdicts(send(channel(relay.port), parcels(2), net)) == [DEFERRED, SENT]
 
 
+@pytest.mark.parametrize(("answer", "verdict"), [("552 5.3.4 too big", FAILED), ("451 4.3.0 too busy", DEFERRED)])
+def test_what_a_relay_says_before_it_hangs_up_on_a_large_message_is_its_verdict(
+    start_fragile: StartFragile, net: Net, answer: str, verdict: Verdict
+) -> None:
+    relay = start_fragile(("half", answer, 1))
+    large = make_parcel(1, issue=make_issue(text="x" * 8_000_000))
+    receipts = send(channel(relay.port), [large, make_parcel(2)], net)
+    assert verdicts(receipts) == [verdict, SENT]
+    assert receipts[0].detail == answer
+
+
 def test_the_last_dot_is_given_more_time_than_other_answers(net: Net, start_fragile: StartFragile) -> None:
     relay = start_fragile(slow_dot=0.3)
     options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=0.1))
@@ -350,6 +365,200 @@ def test_a_stream_that_is_closed_early_takes_leave(start_fragile: StartFragile, 
     assert len(relay.taken) == 1
 
 
+# --- commands in groups ----------------------------------------------------------------------------------------------
+
+PIPELINING = {"features": ("PIPELINING",)}
+OPENING, NEXT = ["MAIL", "RCPT", "DATA"], [".", "MAIL", "RCPT", "DATA"]
+
+StartGrouping = Callable[..., Grouping]
+
+
+@pytest.fixture
+def start_grouping() -> Iterator[StartGrouping]:
+    with ExitStack() as running:
+
+        def start(**settings: object) -> Grouping:
+            server = running.enter_context(Grouping(**settings))  # type: ignore[arg-type]  # passed through as they are
+            running.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+            return server
+
+        yield start
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_the_last_dot_leaves_together_with_the_next_commands(
+    start_grouping: StartGrouping, certificate: Path, net: Net, scheme: str
+) -> None:
+    relay = start_grouping(context=server_context(certificate) if scheme == "smtps" else None)
+    receipts = send(channel(relay.port, scheme=scheme, ca=certificate), parcels(3), net)
+    assert [(receipt.delivery, receipt.verdict) for receipt in receipts] == [(1, SENT), (2, SENT), (3, SENT)]
+    assert receipts[0].detail == "250 2.0.0 taken"
+    assert relay.groups == [["EHLO"], OPENING, NEXT, NEXT, ["."], ["QUIT"]]
+    assert [b"To: reader%d@" % n in mail for n, mail in enumerate(relay.taken, 1)] == [True] * 3
+
+
+def test_no_content_of_the_next_parcel_leaves_before_the_receipt_was_taken(
+    start_grouping: StartGrouping, net: Net
+) -> None:
+    relay = start_grouping()
+    stream = channel(relay.port).send(parcels(3), net)
+    for taken in (1, 2):
+        next(stream)
+        received = relay.received
+        time.sleep(0.05)
+        assert (len(relay.taken), relay.groups[-1], relay.received) == (taken, NEXT, received)
+    stream.close()
+
+
+def test_a_stream_that_is_closed_with_the_next_parcel_begun_is_cut(start_grouping: StartGrouping, net: Net) -> None:
+    relay = start_grouping()
+    stream = channel(relay.port).send(parcels(3), net)
+    next(stream)
+    stream.close()
+    assert (len(relay.taken), relay.groups[-1]) == (1, NEXT)
+
+
+def test_one_parcel_is_pulled_ahead_and_not_two(start_grouping: StartGrouping, net: Net) -> None:
+    pulled: list[int] = []
+
+    def stream() -> Iterator[Parcel]:
+        for parcel in parcels(4):
+            pulled.append(parcel.delivery)
+            yield parcel
+
+    relay = start_grouping()
+    assert [max(pulled) for _ in channel(relay.port).send(stream(), net)] == [2, 3, 4, 4]
+
+
+def test_what_goes_wrong_with_the_next_parcel_waits_until_this_one_is_done(
+    start_grouping: StartGrouping, net: Net
+) -> None:
+    def broken() -> Iterator[Parcel]:
+        yield from parcels(2)
+        raise LookupError
+
+    relay = start_grouping()
+    receipts: list[Receipt] = []
+    with pytest.raises(LookupError):
+        receipts.extend(channel(relay.port).send(broken(), net))
+    assert (verdicts(receipts), len(relay.taken)) == ([SENT, SENT], 2)
+
+
+def test_an_issue_that_cannot_be_mailed_holds_up_none_before_it(start_grouping: StartGrouping, net: Net) -> None:
+    relay = start_grouping()
+    receipts: list[Receipt] = []
+    stream = [make_parcel(1), make_parcel(2, issue=make_issue(2, title="a\x00b"))]
+    with pytest.raises(ChannelError, match="control character"):
+        receipts.extend(channel(relay.port).send(stream, net))
+    assert (verdicts(receipts), len(relay.taken)) == ([SENT], 1)
+
+
+ADDRESSES = {"good@example.org": SENT, "refused@example.org": FAILED, "none": FAILED, "jösé@example.org": FAILED}
+
+
+@pytest.mark.parametrize("kind", ["strict", "lenient", "plain"])
+def test_whatever_stands_beside_it_each_parcel_has_its_own_verdict(
+    start_grouping: StartGrouping, start_fragile: StartFragile, net: Net, kind: str
+) -> None:
+    """Strict: DATA after a refused recipient is refused.  Lenient: it waits for content.  Plain: nothing is grouped."""
+    relay = start_grouping() if kind == "strict" else start_fragile(**(PIPELINING if kind == "lenient" else {}))
+
+    @given(st.lists(st.sampled_from(sorted(ADDRESSES)), max_size=8))
+    @settings(max_examples=25, deadline=None)
+    def holds(recipients: list[str]) -> None:
+        relay.taken.clear()
+        stream = [make_parcel(n, recipient=recipient) for n, recipient in enumerate(recipients)]
+        receipts = send(channel(relay.port), stream, net)
+        assert [receipt.delivery for receipt in receipts] == list(range(len(recipients)))
+        assert verdicts(receipts) == [ADDRESSES[recipient] for recipient in recipients]
+        assert len([mail for mail in relay.taken if mail]) == recipients.count("good@example.org")
+
+    holds()
+
+
+@pytest.mark.parametrize("message", [1, 2, 3])
+@pytest.mark.parametrize("moment", ["MAIL", "RCPT", "DATA", "."])
+def test_a_connection_taking_leave_in_a_group_defers_one_parcel(
+    start_fragile: StartFragile, net: Net, moment: str, message: int
+) -> None:
+    relay = start_fragile((moment, "421 4.3.2 closing", message), **PIPELINING)
+    receipts = send(channel(relay.port), parcels(4), net)
+    assert verdicts(receipts) == [DEFERRED if n == message else SENT for n in (1, 2, 3, 4)]
+    assert (relay.connections, len(relay.taken)) == (2, 3)
+
+
+@pytest.mark.parametrize("message", [1, 2, 3])
+@pytest.mark.parametrize("moment", ["half", ".", "taken"])
+def test_a_connection_lost_after_content_leaves_that_parcel_in_doubt_and_no_other(
+    start_fragile: StartFragile, net: Net, moment: str, message: int
+) -> None:
+    relay = start_fragile((moment, "", message), **PIPELINING)
+    receipts = send(channel(relay.port), parcels(4), net)
+    assert [receipt.delivery for receipt in receipts] == [1, 2, 3, 4]
+    assert verdicts(receipts) == [DEFERRED if n == message else SENT for n in (1, 2, 3, 4)]
+    assert len(relay.taken) == (4 if moment == "taken" else 3)
+    assert relay.connections == 2
+
+
+@pytest.mark.parametrize("message", [1, 2, 3])
+@pytest.mark.parametrize("moment", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("answer", ["", "<html>"])
+def test_a_connection_lost_over_a_group_costs_no_parcel_an_attempt(
+    start_fragile: StartFragile, net: Net, moment: str, message: int, answer: str
+) -> None:
+    relay = start_fragile((moment, answer, message), **PIPELINING)
+    receipts = send(channel(relay.port), parcels(4), net)
+    assert [(receipt.delivery, receipt.verdict) for receipt in receipts] == [(n, SENT) for n in (1, 2, 3, 4)]
+    assert (relay.connections, len(relay.taken)) == (2, 4)
+
+
+def test_a_relay_that_cannot_do_what_it_offers_gets_a_command_at_a_time(
+    start_grouping: StartGrouping, net: Net
+) -> None:
+    relay = start_grouping(flushes=True)
+    options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=0.2))
+    assert verdicts(send(options, parcels(3), net)) == [SENT] * 3
+    assert relay.groups.count(OPENING) == 1
+    assert relay.groups.count(["MAIL"]) == len(relay.taken) == 3
+
+
+def test_a_relay_that_loses_its_way_in_a_group_gets_a_command_at_a_time(start_fragile: StartFragile, net: Net) -> None:
+    relay = start_fragile(("MAIL", "503 bad sequence", 2), **PIPELINING)
+    assert verdicts(send(channel(relay.port), parcels(3), net)) == [SENT] * 3
+    assert (relay.connections, len(relay.taken)) == (2, 3)
+
+
+def test_a_relay_lost_in_a_group_and_again_without_one_ends_the_stream(start_fragile: StartFragile, net: Net) -> None:
+    relay = start_fragile(("MAIL", "", 1), ("MAIL", "", 1), **PIPELINING)
+    receipts: list[Receipt] = []
+    with pytest.raises(ChannelDown, match="lost 2 times in a row"):
+        receipts.extend(channel(relay.port).send(parcels(4), net))
+    assert (verdicts(receipts), relay.taken) == ([DEFERRED], [])
+
+
+def test_a_sender_refused_in_a_group_is_our_fault_and_leaves_what_was_sent(
+    start_fragile: StartFragile, net: Net
+) -> None:
+    relay = start_fragile(("MAIL", "550 5.7.1 quota reached", 2), **PIPELINING)
+    receipts: list[Receipt] = []
+    with pytest.raises(ChannelError, match=r"refuses the sender: 550 5\.7\.1 quota reached"):
+        receipts.extend(channel(relay.port).send(parcels(3), net))
+    assert verdicts(receipts) == [SENT]
+
+
+# --- a mail store ----------------------------------------------------------------------------------------------------
+
+
+def test_mail_goes_into_a_store_by_lmtp(start_fragile: StartFragile, net: Net) -> None:
+    relay = start_fragile(**PIPELINING)
+    receipts = send(
+        channel(relay.port, scheme="lmtp"), [make_parcel(1, "refused@example.org"), make_parcel(2), make_parcel(3)], net
+    )
+    assert verdicts(receipts) == [FAILED, SENT, SENT]
+    assert relay.heard[0] == "LHLO"
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
@@ -390,7 +599,7 @@ def test_the_option_is_called_from_in_the_configuration() -> None:
 
 @given(st.sampled_from(["MAIL", "RCPT", "DATA", ".", ""]), st.integers(-1, 999))
 def test_only_a_success_after_the_last_dot_is_sent_and_only_a_refusal_for_good_fails(command: str, code: int) -> None:
-    verdict = _verdict(_Reply(command, code, b""))
+    verdict = _verdict(Reply(command, code))
     assert (verdict is SENT) == (command == "." and code // 100 == 2)
     assert (verdict is FAILED) == (code // 100 == 5)
 
