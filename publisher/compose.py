@@ -6,7 +6,7 @@ transaction, together with the note that this slot has run: an issue is there wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -75,14 +75,12 @@ def renderer(name: str, settings: Settings, templates: Templates) -> Renderer[Is
     return digest(templates, template=options.template, subject=options.subject)
 
 
-def addresses(name: str, settings: Settings) -> list[tuple[str, str]]:
+def addresses(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
     """Channel and recipient of each delivery that an issue needs; no recipient where a channel speaks to one place."""
     publication = settings.publications[name]
-    return [
-        (channel, recipient)
-        for channel in publication.deliver
-        for recipient in (publication.recipients if settings.channels[channel].options.personal else [""])
-    ]
+    for channel in publication.deliver:
+        personal = settings.channels[channel].options.personal
+        yield from ((channel, recipient) for recipient in (publication.recipients if personal else ("",)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,7 +61,7 @@ class Concern:
         return last - count + 1
 
 
-def chunks(values: Collection[T]) -> Iterator[Sequence[T]]:
+def chunks(values: Iterable[T]) -> Iterator[Sequence[T]]:
     """Parts small enough for one IN list."""
     rest = iter(values)
     while chunk := list(islice(rest, _CHUNK)):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 
 from publisher.model import State
 from publisher.store.concern import LEASE, Concern, chunks
@@ -15,6 +15,25 @@ from publisher.store.rows import OPEN, DeliveryRow, Leased
 from publisher.store.tables import Moment, deliveries, issues
 
 _is_open = deliveries.c.settled.is_(None)
+
+# Built once: for each message SQLAlchemy would take longer to build it than SQLite takes to write it to the disk.
+_SETTLE = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("of"),
+        deliveries.c.state == State.SENDING,
+        deliveries.c.owner == bindparam("us"),
+    )
+    .values(
+        state=bindparam("verdict"),
+        detail=bindparam("words"),
+        tries=deliveries.c.tries + 1,
+        next_at=bindparam("again"),
+        owner="",
+        first_try=func.coalesce(deliveries.c.first_try, bindparam("at", type_=Moment)),
+        settled=bindparam("final"),
+    )
+)
 
 
 class Deliveries(Concern):
@@ -28,11 +47,11 @@ class Deliveries(Concern):
         """
         common = {"issue": issue, "state": State.PLANNED, "tries": 0, "planned": now, "next_at": now}
         common |= {"owner": "", "detail": ""}
-        rows = [common | {"channel": channel, "recipient": recipient} for channel, recipient in recipients]
-        if not rows:
-            return 0
         insert = self._insert(deliveries).on_conflict_do_nothing()
-        return self._count(insert, rows)
+        return sum(
+            self._count(insert, [common | {"channel": channel, "recipient": one} for channel, one in chunk])
+            for chunk in chunks(recipients)
+        )
 
     def lease(self, channel: str, limit: int, now: datetime) -> builtins.list[Leased]:
         """Take deliveries of a channel that are due, issue by issue; they are being sent from now on.
@@ -55,17 +74,9 @@ class Deliveries(Concern):
         Returns:
             False when the delivery is no longer ours.
         """
-        verdict = {
-            "state": state,
-            "detail": detail,
-            "tries": deliveries.c.tries + 1,
-            "next_at": next_at,
-            "owner": "",
-            "first_try": func.coalesce(deliveries.c.first_try, literal(now, Moment)),
-            "settled": None if state in OPEN else now,
-        }
-        settled = update(deliveries).where(deliveries.c.id == id, self._is_ours()).values(verdict)
-        return self._count(settled) == 1
+        verdict = {"of": id, "us": self._owner, "verdict": state, "words": detail, "again": next_at, "at": now}
+        verdict["final"] = None if state in OPEN else now
+        return self._connection.execute(_SETTLE, verdict).rowcount == 1
 
     def extend(self, ids: Collection[int], now: datetime) -> None:
         """Hold leased deliveries for longer; those that are no longer ours are left alone."""
