@@ -5,6 +5,7 @@
 #   make check               what CI asks beside the tests: style, types, the import rule
 #   make docs                docs/reference/, made from the code
 #   make chaos               the killed run, at length (the suite holds a short form)
+#   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
 
@@ -13,7 +14,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run test check docs chaos lock clean
+.PHONY: help run test check docs chaos bench lock clean
 help:
 	@sed -n 's/^#   //p' $(MAKEFILE_LIST)
 
@@ -51,6 +52,9 @@ docs: $(VENV)/.run
 
 chaos: $(VENV)/.test
 	@CHAOS_KILLS=1000 $(BIN)/python -m pytest -s tests/test_killed.py $(ARGS)
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m bench.delivery
 
 COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --build-deps-for editable

@@ -1,0 +1,49 @@
+"""How it is usually done: an ``EmailMessage`` built for each recipient, signed by dkimpy, sent by smtplib."""
+
+from __future__ import annotations
+
+import smtplib
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+import dkim  # type: ignore[import-untyped]  # it ships no type information
+
+from bench.house import DOMAIN, SELECTOR, SENDER
+from publisher.model import Issue
+
+_SIGNED = ("From", "To", "Subject", "Date", "Message-ID", "List-Id", "MIME-Version", "Content-Type")
+_INCLUDED = [name.lower().encode() for name in _SIGNED]
+
+
+def message(issue: Issue, recipient: str) -> EmailMessage:
+    """The same documents and much the same headers as the house mails."""
+    mail = EmailMessage(policy=SMTP)
+    mail["To"] = recipient
+    mail["Message-ID"] = f"<{recipient.partition('@')[0]}.{issue.number}@news.example.org>"
+    mail["From"] = SENDER
+    mail["Subject"] = issue.document("subject.txt").text
+    mail["Date"] = format_datetime(issue.created)
+    mail["List-Id"] = "<weekly.news.example.org>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["Precedence"] = "bulk"
+    mail.set_content(issue.document("mail.txt").text)
+    mail.add_alternative(issue.document("mail.html").text, subtype="html")
+    return mail
+
+
+def signed(mail: EmailMessage, key: bytes) -> bytes:
+    """The message with its signature (relaxed/relaxed, as ours)."""
+    content = mail.as_bytes()
+    ways = {"canonicalize": (b"relaxed", b"relaxed"), "include_headers": _INCLUDED}
+    signature: bytes = dkim.sign(content, SELECTOR.encode(), DOMAIN.encode(), key, **ways)
+    return signature + content
+
+
+def send(port: int, issue: Issue, count: int, key: bytes = b"") -> None:
+    """Send the issue to that many recipients over one connection."""
+    with smtplib.SMTP("127.0.0.1", port) as relay:
+        for number in range(count):
+            recipient = f"reader{number}@example.org"
+            mail = message(issue, recipient)
+            relay.sendmail(SENDER, [recipient], signed(mail, key) if key else mail.as_bytes())
