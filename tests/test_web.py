@@ -53,7 +53,7 @@ def address(tmp_path: Path, write_config: Callable[[str], Path], clock: Clock) -
 def test_the_overview_shows_what_was_published_what_is_next_and_what_is_wrong(address: str) -> None:
     page = requests.get(address, timeout=5).text
     assert '<a href="/news/">News</a>' in page
-    assert "1 entries" in page
+    assert "1 entry published" in page
     assert "next issue Mon 26 Oct, 08:00" in page
     assert "1 thing to look at." in page
     assert re.search(r"Next: <b>collect \w+</b>", page)
