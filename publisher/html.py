@@ -159,16 +159,6 @@ def excerpt(html: str, limit: int = 300) -> str:
     return (head if space else text[: limit - 1]).rstrip(" ,;:.–—-") + "…"
 
 
-def first_image(html: str) -> str:
-    """The address of the first image that is more than a pixel; empty when there is none."""
-    for token in _tokens(html):
-        if token.kind is _Kind.OPEN and token.value == "img" and not _is_pixel(token.attributes):
-            address = absolute(unescape(token.attributes.get("src", "")), "")
-            if address:
-                return address
-    return ""
-
-
 def to_text(html: str, width: int = 72) -> str:
     """Readable plain text for mail.
 

@@ -16,11 +16,9 @@ from pathlib import Path
 from publisher.config import Settings
 from publisher.errors import RenderError
 from publisher.model import Clock, Document, Done, Outcome, Selection, Work
-from publisher.renderers import FORMATS
+from publisher.renderers import FILES, FORMATS
 from publisher.store import Store, Tx
 from publisher.templating import Templates
-
-_PAGE_FILES = {"rss": ("rss.xml",), "atom": ("atom.xml",), "json": ("feed.json",), "html": ("index.html", "style.css")}
 
 
 def publish(work: Work, settings: Settings, *, store: Store, templates: Templates, clock: Clock) -> Outcome:
@@ -54,7 +52,7 @@ def stale(tx: Tx, name: str, settings: Settings, templates: Templates) -> bool:
     state = tx.publications.get(name)
     if state is None or state.stamp != current_stamp(tx, name, settings, templates):
         return True
-    files = (file for kind in settings.publications[name].feeds.formats for file in _PAGE_FILES[kind])
+    files = (file for kind in settings.publications[name].feeds.formats for file in FILES[kind])
     return not all((settings.feeds / name / file).is_file() for file in files)
 
 
@@ -77,7 +75,7 @@ def write(folder: Path, documents: Iterable[Document]) -> list[str]:
     wanted = {document.name: document.body for document in documents}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        given_up = [file for files in _PAGE_FILES.values() for file in files if file not in wanted]
+        given_up = [file for files in FILES.values() for file in files if file not in wanted]
         removed = [file for file in given_up if _removed(folder / file)]
         return [name for name, body in wanted.items() if _written(folder / name, body)] + removed
     except OSError as error:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from publisher.config import Settings
 from publisher.model import State
+from publisher.renderers import FILES
 from publisher.store import SourceState, Tx
 from publisher.timetable import Timetable
 
@@ -141,7 +142,7 @@ def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: dateti
     return rows
 
 
-_FILES = {"rss": ("RSS", "rss.xml"), "atom": ("Atom", "atom.xml"), "json": ("JSON Feed", "feed.json")}
+_FEEDS = {"rss": "RSS", "atom": "Atom", "json": "JSON Feed"}
 
 
 def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[PublicationStatus]:
@@ -155,7 +156,7 @@ def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: d
                 title=publication.title,
                 url=publication.address(),
                 entries=sum(counts.get(source, 0) for source in settings.sources_of(name)),
-                files=tuple(_FILES[kind] for kind in options.feeds.formats if kind in _FILES),
+                files=tuple((_FEEDS[kind], FILES[kind][0]) for kind in options.feeds.formats if kind in _FEEDS),
                 next_issue=times.next(now) if times else None,
                 recipients=len(options.recipients),
                 error=states[name].error if name in states else "",

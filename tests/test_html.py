@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publisher.html import absolute, clean, excerpt, first_image, plain, to_text
+from publisher.html import absolute, clean, excerpt, plain, to_text
 
 BASE = "https://blog.example.org/2026/post.html"
 
@@ -278,9 +278,3 @@ def test_an_excerpt_is_cut_between_words() -> None:
 
 def test_plain_text_is_one_line_without_markup() -> None:
     assert plain(" A&amp;B <b>bo</b>ld<br>x\n<script>no</script>&lt;i&gt; 1 < 2 ") == "A&B bold x <i> 1 < 2"
-
-
-def test_the_first_image_is_one_that_can_be_seen() -> None:
-    html = '<img src="https://e.org/p.gif" width="1" height="1"><img src="rel"><img src="https://e.org/a?b&amp;c">'
-    assert first_image(html) == "https://e.org/a?b&c"
-    assert first_image("<p>none</p>") == ""

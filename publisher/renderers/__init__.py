@@ -55,6 +55,11 @@ FORMATS: Mapping[str, Callable[[Templates], Renderer[Selection]]] = MappingProxy
 )
 """The formats that a publication may be published in, by their names in config.yaml."""
 
+FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"rss": ("rss.xml",), "atom": ("atom.xml",), "json": ("feed.json",), "html": ("index.html", "style.css")}
+)
+"""The names of each format's documents."""
+
 
 def digest(templates: Templates, *, template: str, subject: str) -> Renderer[Issue]:
     """What makes an issue's documents: ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``, in this order.

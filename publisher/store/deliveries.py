@@ -118,11 +118,6 @@ class Deliveries(Concern):
         channels = select(deliveries.c.channel).where(_is_open, self._is_due(now)).distinct()
         return sorted(self._connection.scalars(channels))
 
-    def next_due(self) -> datetime | None:
-        """When the next delivery can be leased; None when all are settled."""
-        soonest: datetime | None = self._connection.scalar(select(func.min(deliveries.c.next_at)).where(_is_open))
-        return soonest
-
     def by_state(self, issue: int | None = None) -> dict[State, int]:
         """How many deliveries are in each state, of one issue where it is given."""
         # All states are named, so that the index on (state, issue) answers both questions.

@@ -9,7 +9,7 @@ import pytest
 from renderer_samples import WEEKLY, entry
 
 from publisher.model import Document, Selection
-from publisher.renderers import FORMATS, Renderer
+from publisher.renderers import FILES, FORMATS, Renderer
 from publisher.templating import Templates
 
 HOSTILE = "]]> <script>alert(1)</script> & \x00\x0b\ud800 \u2028 {{ 7 * 7 }} {% raw %}"
@@ -39,6 +39,11 @@ def test_many_threads_give_the_same_bytes(renderer: Renderer[Selection], selecti
     for thread in threads:
         thread.join()
     assert made == [renderer.render(selection)] * 8
+
+
+def test_the_documents_are_those_that_are_looked_for_on_disk(selection: Selection) -> None:
+    for name, made in FORMATS.items():
+        assert tuple(document.name for document in made(Templates()).render(selection)) == FILES[name]
 
 
 def test_documents_have_names_of_their_own_a_media_type_and_text(
