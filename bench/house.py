@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from publisher import channels, config, sources
 from publisher.app import App
-from publisher.channels import Channel
+from publisher.channels import Channel, Receipts, Way
 from publisher.config import Settings
 from publisher.model import Done, Issue, Parcel, Receipt, State, Verdict, Work
 from publisher.net import Net
@@ -46,7 +46,11 @@ class Nowhere:
     kind: ClassVar[str] = "nowhere"
     personal: ClassVar[bool] = True
 
-    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
+    def ways(self) -> Sequence[Way]:
+        """One."""
+        return (Way(send=self.send),)
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Nothing leaves."""
         for parcel in parcels:
             yield Receipt(delivery=parcel.delivery, verdict=Verdict.SENT)

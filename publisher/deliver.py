@@ -215,7 +215,7 @@ def next_attempt(
         The state, the moment of the next attempt where there is one, and the detail to keep.  The pause after the first
         refusal is a minute, then four times as long after each, up to half a day, and never shorter than asked for.
     """
-    if receipt.verdict is not Verdict.DEFERRED:
+    if receipt.verdict in (Verdict.SENT, Verdict.FAILED):
         return State(receipt.verdict), None, receipt.detail
     pause = min(_FIRST_PAUSE * (1 << 2 * min(tries - 1, 10)), _LONGEST_PAUSE)
     pause = max(pause * (1 + jitter / 4), receipt.retry_after or timedelta(0))

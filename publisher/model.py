@@ -195,25 +195,43 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """What a template of a mail may know of the person who reads it: its ``subscriber``."""
+
+    address: str = ""
+    name: str = ""
+    unsubscribe: str = ""
+    """Where they leave the list: a page, and one click from a mail program (RFC 8058); empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
     """One delivery on its way: what a channel is handed."""
 
     delivery: int
     recipient: str
-    """An address; empty on a channel that speaks to one place only."""
+    """An address, perhaps with a name; empty on a channel that speaks to one place only."""
     message_id: str
     """``local@domain`` without brackets; a function of issue, recipient and channel, the same at every attempt."""
     issue: Issue
+    subscriber: Subscriber = Subscriber()
+    token: str = ""
+    """By what the house knows the delivery again when something comes back: of ``a`` to ``z``, ``2`` to ``7`` and
+    ``-``, fit for the local part of an address (VERP); empty where nothing can come back."""
 
 
 class Verdict(StrEnum):
-    """What the other side said of one parcel."""
+    """What came of handing over one parcel."""
 
     SENT = "sent"
     DEFERRED = "deferred"
     """Not now: try again later (SMTP 4xx, HTTP 429 and 5xx, a lost connection)."""
     FAILED = "failed"
     """Never: trying again would change nothing (SMTP 5xx, HTTP 4xx)."""
+    UNCERTAIN = "uncertain"
+    """Handed over whole, and no answer came: the other side has it or not."""
+    BROKEN = "broken"
+    """It never came that far: what it is made of cannot be sent, or breaks us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,10 +243,16 @@ class Receipt:
     detail: str = ""
     retry_after: timedelta | None = None
     """How long the other side asked us to wait."""
+    gone: bool = False
+    """Nobody is there, and nothing shall be sent there again (RFC 3463: 5.1.1 and its like; HTTP 410)."""
 
 
 class State(StrEnum):
-    """Where a delivery stands.  ``sent``, ``failed`` and ``suppressed`` are final."""
+    """Where a delivery stands.
+
+    ``sent``, ``failed`` and ``suppressed`` are final; ``parked`` and ``uncertain`` wait for the operator, and their
+    issue is not finished before.
+    """
 
     PLANNED = "planned"
     SENDING = "sending"
@@ -236,6 +260,11 @@ class State(StrEnum):
     DEFERRED = "deferred"
     FAILED = "failed"
     SUPPRESSED = "suppressed"
+    """Its reader does not want it any more, or cannot be reached: never sent."""
+    PARKED = "parked"
+    """It broke us three times."""
+    UNCERTAIN = "uncertain"
+    """It was on its way when we were killed or the connection was lost, and the channel says ``after_crash: hold``."""
 
 
 # --- work ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ them.  Each type here reads what an operator writes and gives what the code want
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,6 +69,36 @@ def size(value: Any) -> int:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in so long."""
+
+    count: int
+    per: timedelta
+
+    def __str__(self) -> str:
+        return f"{self.count}/{spell(self.per).lstrip('1')}"
+
+    @property
+    def pause(self) -> float:
+        """Seconds from one to the next."""
+        return self.per.total_seconds() / self.count
+
+
+def rate(value: Any) -> Rate:
+    """Read ``20/s``, ``600/m``, ``5000/h`` or ``100000/d``.
+
+    Raises:
+        ValueError: it is none of these, or none at all.
+    """
+    if isinstance(value, Rate):
+        return value
+    match = re.fullmatch(r"(\d{1,9})\s*/\s*([smhd])", str(value).strip().lower())
+    if not match or not int(match[1]):
+        raise ValueError(f"not a rate: {value!r} (write 20/s, 600/m, 5000/h or 100000/d)")
+    return Rate(int(match[1]), timedelta(seconds=_UNITS[match[2]]))
+
+
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -94,6 +125,14 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^(\d+\s*[smhdw]\s*)+$", "examples": ["90s", "30m", "6h", "7d"]}),
 ]
 """A length of time, written ``30m``."""
+
+Pace = Annotated[
+    Rate,
+    BeforeValidator(rate),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*/\s*[smhd]$", "examples": ["20/s", "600/m", "5000/h"]}),
+]
+"""How many in how long at most, written ``20/s``."""
 
 Size = Annotated[
     int,

@@ -77,6 +77,7 @@ _VALUES = """\
 | value | is written |
 | --- | --- |
 | duration | `90s`, `30m`, `6h`, `7d`, `2w`, or several together: `1h30m` |
+| rate | `20/s`, `600/m`, `5000/h`, `100000/d` |
 | size | `500KB`, `5MB`, `512KiB`, or a number of bytes |
 | schedule | `every 30m`, `daily 08:00`, `mon 08:00`, `mon,thu 08:00`, `weekdays 17:30`, `monthly 1 08:00`, or cron: \
 `0 8 * * 1` |
@@ -215,8 +216,9 @@ def _table(shape: Shape, part: Shape) -> str:
 def _below(shape: Shape, part: Shape) -> Iterator[str]:
     """Tables of the options whose value is a mapping of options itself."""
     for name, option in part["properties"].items():
-        if "properties" in (inner := _followed(shape, option)):
-            yield f"`{name}` knows:\n\n{_table(shape, inner)}"
+        mappings = [_followed(shape, choice.get("items", choice)) for choice in _choices(shape, option)]
+        tables = (_table(shape, mapping) for mapping in mappings if "properties" in mapping)
+        yield from (f"`{name}` knows:\n\n{table}" for table in dict.fromkeys(tables))
 
 
 def _named(shape: Shape, room: str) -> list[Shape]:
@@ -226,14 +228,21 @@ def _named(shape: Shape, room: str) -> list[Shape]:
 
 
 def _followed(shape: Shape, part: Shape) -> Shape:
-    """What a reference refers to, and what an option is that may be left out, or be several."""
-    choices = part.get("anyOf", part.get("oneOf", ()))
-    part = next((choice for choice in choices if choice.get("type") != "null"), part)
-    return shape["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    """What a reference refers to, and what an option is that may be left out; of several, the first."""
+    return _choices(shape, part)[0]
+
+
+def _choices(shape: Shape, part: Shape) -> list[Shape]:
+    """All that an option may be, but nothing."""
+    choices = [one for one in part.get("anyOf", part.get("oneOf", [part])) if one.get("type") != "null"]
+    return [shape["$defs"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in choices]
 
 
 def _type(shape: Shape, option: Shape) -> str:
-    option = _followed(shape, option)
+    return ", or ".join(_type_of(shape, choice) for choice in _choices(shape, option))
+
+
+def _type_of(shape: Shape, option: Shape) -> str:
     if option.get("type") == "array":
         return f"list of {_type(shape, option['items'])}"
     if values := option.get("enum", [option["const"]] if "const" in option else []):
@@ -242,6 +251,7 @@ def _type(shape: Shape, option: Shape) -> str:
         "secret": option.get("writeOnly"),
         "file or folder": option.get("format") == "path",
         "duration": "smhdw" in option.get("pattern", ""),
+        "rate": option.get("pattern", "").endswith("[smhd]$"),
         "size": option.get("type") == ["string", "integer"],
         f"whole number, {option.get('minimum')} to {option.get('maximum')}": "maximum" in option,
     }
@@ -262,7 +272,7 @@ def _default(part: Shape, name: str) -> str:
 
 def _description(shape: Shape, option: Shape) -> str:
     text = option.get("description") or _followed(shape, option).get("description", "")
-    examples = [] if _type(shape, option) in ("duration", "size", "mapping") else option.get("examples", [])
+    examples = [] if _type(shape, option) in ("duration", "rate", "size", "mapping") else option.get("examples", [])
     return _prose(f"{text.rstrip('.')}. Example: `{examples[0]}`." if examples else text)
 
 

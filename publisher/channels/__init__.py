@@ -6,32 +6,94 @@ A kind's options are the fields of its dataclass.  A third party ships a kind as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from publisher import kinds as _kinds
 from publisher.model import Parcel, Receipt
+from publisher.net import Net
+from publisher.options import Rate
 
-if TYPE_CHECKING:
-    from publisher.net import Net
+
+class Stream(Iterator[Parcel]):
+    """Parcels for one connection, one by one, with a look at the next."""
+
+    def __init__(self, parcels: Iterable[Parcel]) -> None:
+        self._parcels = iter(parcels)
+        self._seen: list[Parcel | Exception] = []
+
+    @classmethod
+    def of(cls, parcels: Iterable[Parcel]) -> Stream:
+        """Any parcels as such a stream; one that is one already stays as it is."""
+        return parcels if isinstance(parcels, Stream) else cls(parcels)
+
+    def __next__(self) -> Parcel:
+        """The next one, waited for where it may not go yet."""
+        item = self._seen.pop() if self._seen else next(self._parcels)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def peek(self) -> Parcel | None:
+        """The next one, which stays the next; None where there is none that may go at once.
+
+        What goes wrong with it is raised in its turn, so that the parcel before it can be finished.
+        """
+        if not self._seen:
+            try:
+                self._seen.append(next(self._parcels))
+            except StopIteration:
+                return None
+            except Exception as error:  # whatever the caller's iterator raises: it is kept, not handled
+                self._seen.append(error)
+        return self._seen[0] if isinstance(self._seen[0], Parcel) else None
+
+
+Receipts = Generator[Receipt, None, None]
+"""Closed by whoever stops early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A place that takes a channel's parcels.  A channel has several where it has several relays."""
+
+    send: Callable[[Iterable[Parcel], Net], Receipts]
+    """See ``Channel.send``; called once for each connection."""
+    name: str = ""
+    """Tells it from the channel's other ways; empty where there is but one."""
+    connections: int = 1
+    """How many it takes at once, at most."""
+    weight: int = 1
+    """Its share of the connections beside the other ways; 0: used only while none of the others works."""
+    rate: Rate | None = None
+    """How many parcels it takes, at most."""
 
 
 class Channel(Protocol):
     """One channel, set up from its options."""
 
     kind: ClassVar[str]
-    personal: ClassVar[bool]
-    """True: one parcel for each recipient.  False: one for the issue, to the one place that the channel speaks to."""
 
-    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
-        """Send over one connection and yield a receipt for each parcel, in order.
+    @property
+    def personal(self) -> bool:
+        """True: one parcel for each recipient.  False: one for the issue, to the one place that it speaks to."""
+        ...
+
+    def ways(self) -> Sequence[Way]:
+        """Where parcels can be handed over; at least one."""
+        ...
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
+        """Send over one connection, by its first way, and yield a receipt for each parcel, in order.
 
         The caller commits each receipt before it asks for the next one, so a kind must not let the last byte of
-        parcel *k+1* leave before it was resumed after the receipt of parcel *k*.  It may pull one parcel ahead of the
-        receipts, not more.
+        parcel *k+1* leave before it was resumed after the receipt of parcel *k*.  It may look one parcel ahead
+        (``Stream.peek``), and pulls none ahead of the receipts.
 
         Raises:
-            ChannelDown: it cannot be reached now; nothing was said about the parcels that have no receipt yet.
+            ChannelDown: it cannot be reached now; nothing was said about the parcels that have no receipt yet, and the
+                last byte of none of them has left.
             ChannelError: it refuses us altogether (a wrong password).
         """
         ...

@@ -41,6 +41,10 @@ class NotSmtp(Lost):
     """What came over it is not SMTP, so nothing that follows can be trusted either."""
 
 
+class InDoubt(Lost):
+    """Lost after the last dot of a mail: the relay has it or not."""
+
+
 class Astray(Lost):
     """Lost over a group of commands, before any content: nothing is in doubt, and one at a time it may go well."""
 
@@ -52,6 +56,7 @@ class Relay:
     scheme: str
     """``smtp``, ``smtp+starttls``, ``smtps`` or ``lmtp`` (RFC 2033)."""
     host: str
+    """A name or address; the path of a socket where there is no port."""
     port: int
     user: str = ""
     password: str = field(default="", repr=False)
@@ -61,7 +66,7 @@ class Relay:
     @property
     def place(self) -> str:
         """How it is named to the operator."""
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}" if self.port else self.host
 
 
 class Reply(NamedTuple):
@@ -225,10 +230,16 @@ class Wire:
 
         Args:
             following: only where there is pipelining; that mail is then to be begun with the same.
+
+        Raises:
+            InDoubt: no answer came.
         """
-        self._write(b"".join((b".\r\n", *(following or ()))))
-        self._ahead = following is not None
-        reply = self.reply(".")
+        try:
+            self._write(b"".join((b".\r\n", *(following or ()))))
+            self._ahead = following is not None
+            reply = self.reply(".")
+        except Lost as error:
+            raise InDoubt(str(error)) from error
         self._resting = not self._ahead
         return reply
 
@@ -347,6 +358,11 @@ def connect(relay: Relay, timeout: float, *, ca: Path | None = None, pipelining:
 
 
 def _dialled(relay: Relay, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    if not relay.port:
+        local = socket.socket(socket.AF_UNIX)
+        local.settimeout(timeout)
+        local.connect(relay.host)
+        return local
     connected = socket.create_connection((relay.host, relay.port), timeout)
     # Content and last dot are written apart: Nagle's algorithm would hold the dot back until the content is confirmed.
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from publisher.channels import Receipts, Way
 from publisher.errors import ChannelDown, ChannelError, RenderError
 from publisher.mime import Letters, check_address
 from publisher.model import Issue, Parcel, Receipt, Verdict
@@ -39,7 +40,11 @@ class Folder:
         if self.sender:
             _check_sender(self.sender)
 
-    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
+    def ways(self) -> Sequence[Way]:
+        """One."""
+        return (Way(send=self.send),)
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Write each parcel; the same parcel is the same file, so that none is there twice.
 
         Raises:

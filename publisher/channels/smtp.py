@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, ClassVar
@@ -13,15 +13,19 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Discriminator, Field, Tag
 
-from publisher.channels._wire import Astray, Commands, Lost, Relay, Reply, Stuffing, Wire, connect
+from publisher.channels import Receipts, Stream, Way
+from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Stuffing, Wire, connect
 from publisher.dkim import Signer
 from publisher.errors import ChannelDown, ChannelError, RenderError
 from publisher.mime import Letters, bare_address, check_address, needs_utf8
 from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
-from publisher.options import Duration, LocalPath, Secret
+from publisher.options import Duration, LocalPath, Pace, Secret
 
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465, "lmtp": 24}
+_UNIX = "lmtp+unix://"
+_LONGEST_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
+_TOKEN = 40  # characters that a token has at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +47,32 @@ class Dkim:
         return Signer(self.domain, self.selector, self.key)
 
 
-_OneOrMore = Annotated[
-    Annotated[Dkim, Tag("one")] | Annotated[tuple[Dkim, ...], Tag("more")],
-    Discriminator(lambda value: "more" if isinstance(value, list | tuple) else "one"),
-]
+_ADDRESS = (
+    "smtp+starttls://user:password@host:587, smtps://… (port 465), smtp://… (port 25, nothing is encrypted), lmtp://… "
+    "(port 24, a mail store) or lmtp+unix:///path. Write special characters of a password as %40, %2F, %3A. With "
+    "?auth=xoauth2 at the end the password is an OAuth 2.0 access token."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRelay:
+    """One relay of several."""
+
+    url: Annotated[Secret, Field(description=f"The relay: {_ADDRESS}")] = field(repr=False)
+    weight: Annotated[
+        int,
+        Field(ge=0, le=1000, description="Its share of the connections; 0: used only while none of the others works."),
+    ] = 1
+    connections: Annotated[
+        int | None, Field(ge=1, le=100, description="How many are open at once, at most; left out: its share.")
+    ] = None
+    messages: Annotated[
+        int | None, Field(ge=1, description="How many messages a connection carries; left out: as the channel says.")
+    ] = None
+    rate: Annotated[Pace | None, Field(description="How many messages it takes, such as 20/s.")] = None
+
+
+_one_or_more = Discriminator(lambda value: "more" if isinstance(value, list | tuple) else "one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +83,9 @@ class Smtp:
     personal: ClassVar[bool] = True
 
     url: Annotated[
-        Secret,
-        Field(
-            description="The relay: smtp+starttls://user:password@host:587, smtps://… (port 465), smtp://… (port 25, "
-            "nothing is encrypted), or lmtp://… (port 24, a mail store). Write special characters of a password as "
-            "%40, %2F, %3A. With ?auth=xoauth2 at the end the password is an OAuth 2.0 access token."
-        ),
+        Annotated[Secret, Tag("one")] | Annotated[tuple[OneRelay, ...], Tag("more")],
+        _one_or_more,
+        Field(description=f"The relay: {_ADDRESS} Or a list of relays, of which each has a `url` and may have limits."),
     ] = field(repr=False)
     sender: Annotated[
         str,
@@ -73,43 +96,90 @@ class Smtp:
         LocalPath | None,
         Field(description="Certificate (PEM) to trust instead of the public authorities, for a relay of one's own."),
     ] = None
+    bounces: Annotated[
+        str,
+        Field(
+            description="Where mail that cannot be delivered comes back to: bounce+{token}@example.org, with another "
+            "{token} for each delivery. Left out: `from`."
+        ),
+    ] = ""
+    connections: Annotated[int, Field(ge=1, le=100, description="How many connections are open at once, at most.")] = 4
+    messages: Annotated[
+        int | None, Field(ge=1, description="How many messages a connection carries, at most; left out: any number.")
+    ] = None
     timeout: Annotated[Duration, Field(description="How long the relay may take for an answer.")] = timedelta(
         seconds=30
     )
     dkim: Annotated[
-        _OneOrMore,
+        Annotated[Dkim, Tag("one")] | Annotated[tuple[Dkim, ...], Tag("more")],
+        _one_or_more,
         Field(description="What signs each message (DKIM); a list signs with each, such as RSA and Ed25519."),
     ] = ()
 
     def __post_init__(self) -> None:
-        _relay(self.url)
+        for relay in self.relays:
+            _relay(relay.url)
+        if len({_relay(relay.url).place for relay in self.relays}) < max(1, len(self.relays)):
+            raise ValueError("url: each relay is named once, and at least one")
         for option, address in (("from", self.sender), ("reply_to", self.reply_to)):
             if address:
                 _check(option, address)
+        if self.bounces:
+            _check_returns(self.bounces)
 
-    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
+    @property
+    def relays(self) -> Sequence[OneRelay]:
+        """All there are."""
+        return (OneRelay(url=self.url),) if isinstance(self.url, str) else self.url
+
+    def ways(self) -> Sequence[Way]:
+        """One for each relay."""
+        if len(self.relays) == 1:
+            return (self._way(self.relays[0], "", self.connections),)
+        share = self.connections / (sum(relay.weight for relay in self.relays) or 1)
+        return [
+            self._way(relay, _relay(relay.url).place, max(1, round(relay.weight * share or self.connections)))
+            for relay in self.relays
+        ]
+
+    def _way(self, relay: OneRelay, name: str, connections: int) -> Way:
+        return Way(
+            name=name,
+            send=replace(self, url=relay.url, messages=relay.messages or self.messages).send,
+            connections=relay.connections or connections,
+            weight=relay.weight,
+            rate=relay.rate,
+        )
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Hand over each parcel; the connection is opened at the first one, and again after it was lost.
 
-        Where the relay takes commands in groups, one parcel is pulled ahead: its commands leave with the last dot of
-        the parcel before, and its content after that parcel's receipt was taken.
+        Where the relay takes commands in groups, the commands of a parcel leave with the last dot of the parcel before,
+        if that parcel may go at once; and its content after the receipt of the parcel before was taken.
 
         Raises:
             ChannelDown: no connection, or it was lost twice in a row.
-            ChannelError: it refuses the login or the sender, or cannot encrypt; or an issue cannot be mailed.
+            ChannelError: it refuses the login or the sender, or cannot encrypt.
         """
-        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=self._signers)
-        queue = _Queue(_ready(parcels, letters))
+        mails = _Mails(Stream.of(parcels), self._pen())
         with closing(_Connection(self)) as connection:
-            for item in queue:
-                yield item if isinstance(item, Receipt) else connection.hand_over(item, queue)
+            for item in mails:
+                yield item if isinstance(item, Receipt) else connection.hand_over(item, mails)
+
+    def _pen(self) -> _Pen:
+        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=self._signers)
+        return _Pen(letters, self.bounces)
 
     @property
     def _signers(self) -> list[Signer]:
         return [one.signer for one in (self.dkim if isinstance(self.dkim, tuple) else (self.dkim,))]
 
     def check(self, net: Net) -> str:
-        """Connect, encrypt, log in."""
-        with closing(_Connection(self)) as connection:
+        """Connect to each relay, encrypt, log in."""
+        return "; ".join(self._checked(relay) for relay in self.relays)
+
+    def _checked(self, relay: OneRelay) -> str:
+        with closing(_Connection(replace(self, url=relay.url))) as connection:
             return connection.describe()
 
 
@@ -121,9 +191,11 @@ KIND = Smtp
 
 def _relay(url: str) -> Relay:
     """Read the option ``url``; the messages never show what is in it, for it holds a password."""
+    if url.startswith(_UNIX):
+        return _unix(url)
     parts = _split(url)
     if parts.scheme not in _PORTS:
-        raise ValueError("url: it begins with smtp+starttls://, smtps://, smtp:// or lmtp://")
+        raise ValueError("url: it begins with smtp+starttls://, smtps://, smtp://, lmtp:// or lmtp+unix://")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(user) != bool(password):
         raise ValueError("url: a user and a password come together")
@@ -131,6 +203,13 @@ def _relay(url: str) -> Relay:
         raise ValueError("url: only ASCII letters, digits and signs can be used in a user and a password")
     port = parts.port or _PORTS[parts.scheme]
     return Relay(parts.scheme, parts.hostname or "", port, user, password, token=bool(parts.query))
+
+
+def _unix(url: str) -> Relay:
+    path = url.removeprefix(_UNIX)
+    if not re.fullmatch(r"/[!-~]{1,100}", path):  # a socket's path has at most 107 bytes (unix(7))
+        raise ValueError("url: write lmtp+unix:///run/dovecot/lmtp, the whole path of a socket")
+    return Relay("lmtp", path, 0)
 
 
 def _split(url: str) -> SplitResult:
@@ -152,6 +231,15 @@ def _check(option: str, address: str) -> None:
         check_address(address)
     except ValueError as error:
         raise ValueError(f"{option}: {address!r}: {error}") from None
+
+
+def _check_returns(pattern: str) -> None:
+    local, token, domain = pattern.partition("{token}")
+    if not token or "@" in local or not domain.startswith("@"):
+        raise ValueError("bounces: write bounce+{token}@example.org, with {token} right before the @")
+    if len(local) > _LONGEST_LOCAL - _TOKEN:
+        raise ValueError(f"bounces: at most {_LONGEST_LOCAL - _TOKEN} characters can stand before {{token}}")
+    _check("bounces", f"{local}token{domain}")
 
 
 # --- what is handed over, pure ---------------------------------------------------------------------------------------
@@ -189,64 +277,59 @@ class _Mail:
         return mail.encode(), recipient.encode(), b"DATA\r\n"
 
 
-def _ready(parcels: Iterable[Parcel], letters: Letters) -> Iterator[_Mail | Receipt]:
-    stuffing = Stuffing()
-    for parcel in parcels:
+class _Pen:
+    """Makes mails of parcels."""
+
+    def __init__(self, letters: Letters, returns: str) -> None:
+        self._letters, self._returns = letters, returns
+        self._stuffing = Stuffing()
+
+    def write(self, parcel: Parcel) -> _Mail | Receipt:
+        """The mail; or the receipt of a parcel that cannot become one."""
         try:
-            yield _mail(parcel, letters, stuffing)
+            return self._mail(parcel)
         except RenderError as error:
-            raise ChannelError(str(error), hint=error.hint) from error
+            return Receipt(delivery=parcel.delivery, verdict=Verdict.BROKEN, detail=error.words)
         except ValueError as error:
-            yield Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
+            return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
+
+    def _mail(self, parcel: Parcel) -> _Mail:
+        letter, recipient = self._letters.of(parcel.issue), bare_address(parcel.recipient)
+        message = letter.to(parcel.recipient, parcel.message_id)
+        returns = self._returns.replace("{token}", parcel.token) if parcel.token else ""
+        return _Mail(
+            parcel.delivery,
+            returns or letter.sender,
+            recipient,
+            utf8=letter.utf8 or needs_utf8(recipient),
+            eight_bit=not message.isascii(),
+            size=len(message),
+            content=self._stuffing.of(message),
+        )
 
 
-def _mail(parcel: Parcel, letters: Letters, stuffing: Stuffing) -> _Mail:
-    letter, recipient = letters.of(parcel.issue), bare_address(parcel.recipient)
-    message = letter.to(parcel.recipient, parcel.message_id)
-    return _Mail(
-        parcel.delivery,
-        letter.sender,
-        recipient,
-        utf8=letter.utf8 or needs_utf8(recipient),
-        eight_bit=not message.isascii(),
-        size=len(message),
-        content=stuffing.of(message),
-    )
+class _Mails:
+    """Mails one by one, with a look at the next."""
 
-
-_Item = _Mail | Receipt | Exception
-"""What comes next: a mail; the receipt of a parcel that cannot become one; what went wrong instead."""
-
-
-class _Queue:
-    """Mails one by one, with a look at the next.
-
-    What goes wrong with the next one is raised in its turn, so that the mail before it can be finished.
-    """
-
-    def __init__(self, items: Iterator[_Mail | Receipt]) -> None:
-        self._items = items
-        self._seen: deque[_Item] = deque()
+    def __init__(self, parcels: Stream, pen: _Pen) -> None:
+        self._parcels, self._pen = parcels, pen
+        self._made: tuple[Parcel, _Mail | Receipt] | None = None
 
     def __iter__(self) -> Iterator[_Mail | Receipt]:
         return self
 
     def __next__(self) -> _Mail | Receipt:
-        item = self._seen.popleft() if self._seen else next(self._items)
-        if isinstance(item, Exception):
-            raise item
-        return item
+        return self._mail_of(next(self._parcels))
 
-    def peek(self) -> _Item | None:
-        """The next one, which stays the next; None at the end."""
-        if not self._seen:
-            try:
-                self._seen.append(next(self._items))
-            except StopIteration:
-                return None
-            except Exception as error:  # whatever the caller's iterator raises: it is kept, not handled
-                self._seen.append(error)
-        return self._seen[0]
+    def peek(self) -> _Mail | Receipt | None:
+        """The next one, which stays the next; None where there is none that may go at once."""
+        parcel = self._parcels.peek()
+        return None if parcel is None else self._mail_of(parcel)
+
+    def _mail_of(self, parcel: Parcel) -> _Mail | Receipt:
+        if self._made is None or self._made[0] is not parcel:
+            self._made = parcel, self._pen.write(parcel)
+        return self._made[1]
 
 
 # --- the verdict, pure -----------------------------------------------------------------------------------------------
@@ -272,26 +355,29 @@ class _Connection:
 
     def __init__(self, options: Smtp) -> None:
         self._options = options
-        self._relay = _relay(options.url)
+        self._relay = _relay(options.relays[0].url)
         self._wire: Wire | None = None
+        self._carried = 0
+        """Messages since it was opened."""
         self._losses = 0
         """How often in a row it was lost with a parcel in flight."""
         self._pipelining = True
         """Until it is lost once: a relay may offer to take commands in groups, and not be able to."""
 
-    def hand_over(self, mail: _Mail, queue: _Queue) -> Receipt:
+    def hand_over(self, mail: _Mail, mails: _Mails) -> Receipt:
         """One mail transaction (RFC 5321 section 3.3)."""
         wire = self._opened()
         if obstacle := mail.obstacle(wire.features):
             return Receipt(delivery=mail.delivery, verdict=Verdict.FAILED, detail=obstacle)
         try:
-            reply = wire.begin(mail.commands(wire.features)) or self._content(wire, mail, queue)
+            reply = wire.begin(mail.commands(wire.features)) or self._content(wire, mail, mails)
         except Astray:
             self._lose()
-            return self.hand_over(mail, queue)  # once: from now on it is a command at a time
+            return self.hand_over(mail, mails)  # once: from now on it is a command at a time
         except Lost as error:
             self._lose()
-            return Receipt(delivery=mail.delivery, verdict=Verdict.DEFERRED, detail=f"connection lost: {error}")
+            verdict = Verdict.UNCERTAIN if isinstance(error, InDoubt) else Verdict.DEFERRED
+            return Receipt(delivery=mail.delivery, verdict=verdict, detail=f"connection lost: {error}")
         return self._receipt(mail, reply, wire)
 
     def describe(self) -> str:
@@ -316,6 +402,7 @@ class _Connection:
                 raise ChannelDown(f"{self._relay.place}: the connection was lost {self._losses} times in a row")
             seconds = self._options.timeout.total_seconds()
             self._wire = connect(self._relay, seconds, ca=self._options.ca, pipelining=self._pipelining)
+            self._carried = 0
         return self._wire
 
     def _lose(self) -> None:
@@ -325,19 +412,22 @@ class _Connection:
             self._wire.drop()
             self._wire = None
 
-    def _content(self, wire: Wire, mail: _Mail, queue: _Queue) -> Reply:
-        return wire.content(mail.content) or wire.end(self._following(wire, queue))
+    def _content(self, wire: Wire, mail: _Mail, mails: _Mails) -> Reply:
+        return wire.content(mail.content) or wire.end(self._following(wire, mails))
 
-    def _following(self, wire: Wire, queue: _Queue) -> Commands | None:
+    def _following(self, wire: Wire, mails: _Mails) -> Commands | None:
         """The commands of the next mail, where they may leave with the last dot of this one."""
-        following = queue.peek() if wire.pipelining else None
+        if not wire.pipelining or self._carried + 1 == self._options.messages:
+            return None
+        following = mails.peek()
         if not isinstance(following, _Mail) or following.obstacle(wire.features):
             return None
         return following.commands(wire.features)
 
     def _receipt(self, mail: _Mail, reply: Reply, wire: Wire) -> Receipt:
         self._losses = self._losses + 1 if reply.code == 421 else 0
-        if wire.closing:
+        self._carried += 1
+        if wire.closing or self._carried == self._options.messages:
             self.close()
         if _refuses_us(reply):
             hint = "Check `from`, and whether the relay wants a login (`url`)."

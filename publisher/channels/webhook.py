@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from publisher.channels import Receipts, Way
 from publisher.errors import AddressRefused, BadStatus, ChannelError, NetError, RenderError
 from publisher.model import Issue, Parcel, Receipt, Verdict
 from publisher.net import Net
@@ -62,7 +63,11 @@ class Webhook:
             if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
                 raise ValueError(f"headers: {name!r} cannot be sent: a value is one line of ASCII")
 
-    def send(self, parcels: Iterable[Parcel], net: Net) -> Iterator[Receipt]:
+    def ways(self) -> Sequence[Way]:
+        """One."""
+        return (Way(send=self.send),)
+
+    def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Post the issue of each parcel.
 
         Raises:

@@ -23,11 +23,8 @@ _LATER = {
     "publications.*.digest.schedule={}",
     "publications.*.digest.timezone=subscriber",
     "channels.*.kind=chat",
-    "channels.*.url=[]",
-    "channels.*.bounces",
     "channels.*.rate",
     "channels.*.domains",
-    "channels.*.connections",
     "channels.*.after_crash",
 }
 """What later versions bring: an option, or one of its values ({} a mapping, [] a list)."""
