@@ -19,7 +19,7 @@ from publisher.check import Finding, check, connect
 from publisher.collect import collect, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings
-from publisher.deliver import deliver
+from publisher.deliver import Paces, deliver, is_held
 from publisher.discover import Discovery, discover
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
@@ -71,6 +71,7 @@ class App:
         self.net = Net()
         self.templates = Templates(settings.templates)
         self.stopping = threading.Event()
+        self._paces = Paces()
 
     def close(self) -> None:
         """Let go of connections and files."""
@@ -117,7 +118,14 @@ class App:
             "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
             "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
             "deliver": lambda work: deliver(
-                work, settings, store=store, net=self.net, secret=self.secret, clock=clock, stop=self.stopping
+                work,
+                settings,
+                store=store,
+                net=self.net,
+                secret=self.secret,
+                clock=clock,
+                stop=self.stopping,
+                paces=self._paces,
             ),
         }
 
@@ -133,7 +141,8 @@ class App:
                 )
             if step == "compose":
                 return schedule.due_issues(tx, self.settings, now)
-            return schedule.due_deliveries(tx, self.settings, now)
+            states, channels = tx.channels.all(), self.settings.channels
+            return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
 
     def by_hand(self, step: str, subjects: Sequence[str]) -> list[Work]:
         """Work that an operator asks for now, whatever its schedule says."""

@@ -417,9 +417,38 @@ def issue_show(
     typer.echo(documents[document].text)
 
 
+@issue_cli.command("pause")
+def issue_pause(number: Annotated[int, typer.Argument(metavar="ID", help="As `issue list` shows it.")]) -> None:
+    """Send nothing more of an issue, until it is resumed.
+
+    Example: publisher issue pause 3
+    """
+    _pause(number, "by hand")
+    typer.echo(f"issue {number} is paused; what is on its way arrives")
+
+
+@issue_cli.command("resume")
+def issue_resume(number: Annotated[int, typer.Argument(metavar="ID", help="As `issue list` shows it.")]) -> None:
+    """Go on with an issue that was paused, by hand or because too many deliveries failed.
+
+    Example: publisher issue resume 3 && publisher deliver
+    """
+    _pause(number, "")
+    typer.echo(f"issue {number} goes on")
+
+
+def _pause(number: int, why: str) -> None:
+    with _house() as app, app.store.write() as tx:
+        there = tx.issues.pause(number, why)
+    if not there:
+        _end(f"there is no issue {number}", WRONG)
+
+
 @delivery_cli.command("list")
 def delivery_list(
-    state: Annotated[str, typer.Option(help="planned, sending, sent, deferred, failed or suppressed.")] = "",
+    state: Annotated[
+        str, typer.Option(help="planned, sending, sent, deferred, failed, suppressed, parked or uncertain.")
+    ] = "",
     issue: Annotated[int | None, typer.Option(help="Of one issue only.")] = None,
     most: Annotated[int, typer.Option(help="How many rows.")] = 50,
     as_json: AsJson = False,
@@ -444,16 +473,43 @@ def delivery_list(
 
 
 @delivery_cli.command("retry")
-def delivery_retry(ids: Annotated[list[int], typer.Argument(help="As `delivery list` shows them.")]) -> None:
-    """Plan failed deliveries anew, with all attempts before them.
+def delivery_retry(
+    ids: Annotated[list[int] | None, typer.Argument(help="As `delivery list` shows them.")] = None,
+    issue: Annotated[
+        int | None, typer.Option(help="All of that issue that failed, were parked or are uncertain.")
+    ] = None,
+) -> None:
+    """Plan failed, parked and uncertain deliveries anew, with all attempts before them.
 
     Example: publisher delivery retry 17 18 && publisher deliver
     """
+    if not ids and issue is None:
+        _end("say which: publisher delivery retry 17, or --issue 3", WRONG)
     with _house() as app, app.store.write() as tx:
-        done = [key for key in ids if tx.deliveries.retry(key, app.clock())]
-    typer.echo(f"{len(done)} planned anew")
-    if len(done) < len(ids):
-        _end("not failed, or not there: " + ", ".join(str(key) for key in ids if key not in done), FAILED)
+        done = [key for key in ids or () if tx.deliveries.retry(app.clock(), id=key)]
+        rest = tx.deliveries.retry(app.clock(), issue=issue) if issue is not None else 0
+    typer.echo(f"{len(done) + rest} planned anew")
+    if missed := sorted(set(ids or ()) - set(done)):
+        _end("not failed, or not there: " + ", ".join(map(str, missed)), FAILED)
+
+
+@delivery_cli.command("close")
+def delivery_close(
+    ids: Annotated[list[int], typer.Argument(help="As `delivery list` shows them.")],
+    sent: Annotated[bool, typer.Option("--sent/--failed", help="What became of them.")],
+) -> None:
+    """Say what became of parked and uncertain deliveries, so that their issue can be finished.
+
+    Example: publisher delivery close 17 --sent
+    """
+    from publisher.model import State
+
+    with _house() as app, app.store.write() as tx:
+        state = State.SENT if sent else State.FAILED
+        missed = [key for key in ids if not tx.deliveries.close(key, state, app.clock())]
+    typer.echo(f"{len(ids) - len(missed)} closed as {state}")
+    if missed:
+        _end("neither parked nor uncertain, or not there: " + ", ".join(map(str, missed)), FAILED)
 
 
 @db_cli.command("backup")

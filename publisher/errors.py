@@ -14,7 +14,8 @@
     ├── RenderError            a template or a document cannot be made
     │   └── TooLong            a document is larger than its readers can take
     ├── ChannelError           a channel is set up wrongly, or refuses us altogether
-    │   └── ChannelDown        a channel cannot be reached now; nothing was said about any parcel
+    │   ├── ChannelDown        a channel cannot be reached now; nothing was said about any parcel
+    │   └── ChannelGone        the other side wants nothing from us any more
     └── StoreError             the store cannot be opened, read or written
 
 Foreign errors are translated where they enter: requests and urllib3 in ``net``, feedparser in ``sources``,
@@ -122,6 +123,10 @@ class ChannelDown(ChannelError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class ChannelGone(ChannelError):
+    """The other side wants nothing from us any more (HTTP 410): left alone until the channel's options change."""
 
 
 class StoreError(PublisherError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -99,6 +99,45 @@ def rate(value: Any) -> Rate:
     return Rate(int(match[1]), timedelta(seconds=_UNITS[match[2]]))
 
 
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """From one time of day to another; over midnight where the second is the earlier one."""
+
+    start: time
+    end: time
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
+    def around(self, now: datetime, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+        """When they begin, if it is not the time; else when they end.  Aware moments; one of the two is None."""
+        local = now.astimezone(zone)
+        today, tomorrow = local.date(), local.date() + timedelta(days=1)
+        start, end, clock = self.start, self.end, local.time()
+        within = start <= clock < end if start < end else clock >= start or clock < end
+        if within:
+            return None, datetime.combine(today if clock < end else tomorrow, end, zone)
+        return datetime.combine(today if clock < start else tomorrow, start, zone), None
+
+
+def hours(value: Any) -> Hours:
+    """Read ``08:00-20:00``.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    if isinstance(value, Hours):
+        return value
+    match = re.fullmatch(r"(\d\d?:\d\d)\s*[-–]\s*(\d\d?:\d\d)", str(value).strip())
+    try:
+        start, end = (time.fromisoformat(text.zfill(5)) for text in match.groups()) if match else (None, None)
+    except ValueError:
+        start = end = None
+    if start is None or end is None or start == end:
+        raise ValueError(f"not hours: {value!r} (write 08:00-20:00)")
+    return Hours(start, end)
+
+
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -133,6 +172,14 @@ Pace = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+\s*/\s*[smhd]$", "examples": ["20/s", "600/m", "5000/h"]}),
 ]
 """How many in how long at most, written ``20/s``."""
+
+OpeningHours = Annotated[
+    Hours,
+    BeforeValidator(hours),
+    PlainSerializer(str, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "examples": ["08:00-20:00"]}),
+]
+"""From when to when, written ``08:00-20:00``."""
 
 Size = Annotated[
     int,

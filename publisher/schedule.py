@@ -107,18 +107,13 @@ def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | No
     return state.tried < every(source.every, spread=source.name).latest(issue)
 
 
-def due_deliveries(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
-    """The channels that have a delivery which could go now, and are not left alone after a failure.
+def due_deliveries(tx: Tx, settings: Settings, now: datetime, is_held: Callable[[str], bool]) -> list[Work]:
+    """The channels that have a delivery which could go now, and are not left alone for now.
 
     What waits for a channel that the configuration does not have waits on; ``status`` tells.
     """
-    marks = {name: channel.fingerprint for name, channel in settings.channels.items()}
-    held = {
-        state.name
-        for state in tx.channels.all()
-        if state.retry_at and state.retry_at > now and state.fingerprint == marks.get(state.name)
-    }
-    return [Work(step="deliver", subject=name) for name in tx.deliveries.due(now) if name in marks.keys() - held]
+    due = [name for name in tx.deliveries.due(now) if name in settings.channels]
+    return [Work(step="deliver", subject=name) for name in due if not is_held(name)]
 
 
 # --- the alarm clock -------------------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class IssueStatus:
     entries: int
     finished: datetime | None
     """When the last of its deliveries was settled."""
+    paused: str
+    """Why none of its deliveries is taken now."""
     deliveries: dict[State, int]
 
 
@@ -91,12 +93,18 @@ class Status:
         sources = [f"source {s.name}: {s.error}" for s in self.sources if s.error]
         publications = [f"publication {p.name}: {p.error}" for p in self.publications if p.error]
         channels = [f"channel {c.name}: {c.error}" for c in self.channels if c.error]
-        failed = [
-            f"issue {i.number} of {i.publication}: {count} deliveries failed (publisher delivery list --state failed)"
+        paused = [
+            f"issue {i.number} of {i.publication} is paused: {i.paused} (publisher issue resume {i.id})"
             for i in self.issues
-            if (count := i.deliveries.get(State.FAILED, 0))
+            if i.paused
         ]
-        return [*sources, *publications, *channels, *failed]
+        stuck = [
+            f"issue {i.number} of {i.publication}: {count} deliveries {state} (publisher delivery list --state {state})"
+            for i in self.issues
+            for state in (State.FAILED, State.PARKED, State.UNCERTAIN)
+            if (count := i.deliveries.get(state, 0))
+        ]
+        return [*sources, *publications, *channels, *paused, *stuck]
 
     @property
     def next(self) -> list[tuple[datetime, str]]:
@@ -175,6 +183,7 @@ def _issues(tx: Tx, most: int = 10) -> list[IssueStatus]:
             created=row.created,
             entries=row.entries,
             finished=row.finished,
+            paused=row.paused,
             deliveries=tx.deliveries.by_state(row.id),
         )
         for row in tx.issues.recent(most)
@@ -185,15 +194,15 @@ def _channels(tx: Tx, settings: Settings) -> list[ChannelStatus]:
     waiting, states = tx.deliveries.open(), {state.name: state for state in tx.channels.all()}
     rows = []
     for name in dict.fromkeys([*settings.channels, *waiting]):
-        state = states.get(name)
         known = settings.channels.get(name)
-        error = state.error if state else ""
+        own = [state for key, state in states.items() if key == name or key.startswith(f"{name} via ")]
+        error = "; ".join(state.error for state in own if state.error)
         rows.append(
             ChannelStatus(
                 name=name,
                 kind=known.kind if known else "",
                 open=waiting.get(name, 0),
-                retry_at=state.retry_at if state else None,
+                retry_at=min((state.retry_at for state in own if state.retry_at), default=None),
                 error=error if known else "deliveries wait for it, and the configuration does not have it",
             )
         )

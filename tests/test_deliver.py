@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.deliver import Retry, hold_pause, next_attempt
+from publisher.deliver.decisions import Retry, hold_pause, next_attempt
 from publisher.model import Receipt, State, Verdict
 
 NOW = datetime(2026, 11, 2, 8, tzinfo=UTC)

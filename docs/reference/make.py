@@ -95,7 +95,7 @@ _ROOMS = {
 Each has a name of its own, a kind, the options of its kind, and those that all of them know. Of
 these, what a source leaves out is taken from `defaults`.""",
     "channels": """\
-Each has a name of its own, a kind, and the options of its kind. One named `outbox`, of the
+Each has a name of its own, a kind, the options of its kind, and those that all of them know. One named `outbox`, of the
 kind `folder`, is there even if nobody writes it.""",
 }
 
@@ -191,6 +191,7 @@ def _room(shape: Shape, room: str) -> Iterator[str]:
     options = {name: option for name, option in shared["properties"].items() if name in common - {"kind"}}
     if options:
         yield _table(shape, {"properties": options})
+        yield from _below(shape, {"properties": options})
     for kind, part in sorted(kinds.items()):
         own = {name: option for name, option in part["properties"].items() if name not in common}
         yield _section(shape, f"{room[:-1].title()} kind `{kind}`", {**part, "properties": own}, level=3)

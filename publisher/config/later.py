@@ -23,9 +23,6 @@ _LATER = {
     "publications.*.digest.schedule={}",
     "publications.*.digest.timezone=subscriber",
     "channels.*.kind=chat",
-    "channels.*.rate",
-    "channels.*.domains",
-    "channels.*.after_crash",
 }
 """What later versions bring: an option, or one of its values ({} a mapping, [] a list)."""
 

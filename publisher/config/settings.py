@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from dataclasses import Field as DataclassField
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -32,6 +32,7 @@ from publisher.config.types import (
     Language,
     Line,
     MailAddress,
+    MailDomain,
     Name,
     Network,
     Once,
@@ -45,7 +46,7 @@ from publisher.config.types import (
     ZoneName,
 )
 from publisher.model import Publication, Site
-from publisher.options import Duration, LocalPath, Secret, Size
+from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
 """The kinds of one room by name; each a frozen dataclass whose fields are its options."""
@@ -144,8 +145,41 @@ class SourceSettings(Defaults, _OfKind):
     private: bool = Field(default=False, description="It may be at a private address.")
 
 
+class WarmUp(_Part):
+    """A ceiling that rises day by day, until the other side knows us."""
+
+    since: date = Field(description="The first day: 2026-12-01.")
+    first_day: int = Field(ge=1, description="How many it sends on that day, at most.")
+    growth: float = Field(default=1.5, gt=1, le=10, description="By what the ceiling is multiplied each day.")
+
+    def ceiling(self, day: date) -> int:
+        """How many may go on a day."""
+        days = (day - self.since).days
+        return int(min(self.first_day * self.growth ** min(days, 400), 1e12)) if days >= 0 else 0
+
+
 class ChannelSettings(_OfKind):
-    """One channel; what its kind knows is in ``options``."""
+    """One channel: what all kinds know.  What its own kind adds is in ``options``."""
+
+    rate: Pace | None = Field(default=None, description="How many it sends at most, such as 20/s.")
+    domains: dict[MailDomain, Pace] = Field(
+        default={}, description="How many it sends to the recipients of one domain: {gmail.com: 5/s}."
+    )
+    hours: OpeningHours | None = Field(
+        default=None, description="When it sends: 08:00-20:00, in the site's time zone; left out: always."
+    )
+    warm_up: WarmUp | None = Field(default=None, description="How many it sends a day, while it is new.")
+    after_crash: Literal["resend", "hold"] = Field(
+        default="resend",
+        description="What becomes of what may have arrived, when we or the connection broke down over it: resend, with "
+        "the same Message-ID; or hold it for the operator.",
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any of its options does, and tells nothing about them."""
+        told = sorted((name, getattr(self, name)) for name in type(self).model_fields)
+        return hashlib.sha256(f"{told!r}".encode()).hexdigest()
 
 
 class FeedSettings(_Part):

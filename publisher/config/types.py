@@ -102,6 +102,12 @@ def _address(value: str) -> str:
         raise ValueError(f"not a mail address: {value!r}: {error}") from None
 
 
+def _domain(value: str) -> str:
+    if not re.fullmatch(r"(?:[a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}", value.lower()):
+        raise ValueError(f"not the domain of an address: {value!r} (write gmail.com)")
+    return value.lower()
+
+
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     seen: set[str] = set()
     for value in values:
@@ -146,6 +152,7 @@ ZoneName = Annotated[str, AfterValidator(_zone)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 SiteAddress = Annotated[WebAddress, AfterValidator(_base)]
 MailAddress = Annotated[str, AfterValidator(_address)]
+MailDomain = Annotated[str, AfterValidator(_domain)]
 DatabaseAddress = Annotated[str, AfterValidator(_database)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Network = Annotated[str, AfterValidator(_network)]

@@ -20,8 +20,11 @@ from publisher.store.rows import (
     Known,
     Leased,
     PublicationState,
+    Return,
     Run,
+    Settled,
     SourceState,
+    Suppression,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +38,12 @@ __all__ = [
     "Known",
     "Leased",
     "PublicationState",
+    "Return",
     "Run",
+    "Settled",
     "SourceState",
     "Store",
+    "Suppression",
     "Tx",
     "open_store",
 ]
@@ -137,6 +143,7 @@ class Tx:
         from publisher.store.publications import Publications
         from publisher.store.runs import Runs
         from publisher.store.sources import Sources
+        from publisher.store.suppressions import Suppressions
 
         self.sources = Sources(connection, owner)
         self.entries = Entries(connection, owner)
@@ -145,3 +152,4 @@ class Tx:
         self.issues = Issues(connection, owner)
         self.channels = Channels(connection, owner)
         self.deliveries = Deliveries(connection, owner)
+        self.suppressions = Suppressions(connection, owner)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, null, or_, select, update
 
 from publisher.model import State
 from publisher.store.concern import LEASE, Concern, chunks
-from publisher.store.rows import OPEN, DeliveryRow, Leased
-from publisher.store.tables import Moment, deliveries, issues
+from publisher.store.issues import finish
+from publisher.store.rows import FINAL, DeliveryRow, Leased, Settled
+from publisher.store.tables import Moment, deliveries, issues, suppressions
 
 _is_open = deliveries.c.settled.is_(None)
+_waiting = case((deliveries.c.tries == 0, State.PLANNED), else_=State.DEFERRED)
+_LEASED = ("id", "issue", "recipient", "tries", "first_try", "faults")
+_STUCK = (State.FAILED, State.PARKED, State.UNCERTAIN)
+_IN_DOUBT = "it was on its way when the process that sent it came to an end"
+_DEADLY = "each process that was to send it came to an end"
 
-# Built once: for each message SQLAlchemy would take longer to build it than SQLite takes to write it to the disk.
+# Built once: SQLAlchemy would take longer to build it than SQLite takes to write it to the disk.
 _SETTLE = (
     update(deliveries)
     .where(
@@ -28,6 +34,8 @@ _SETTLE = (
         state=bindparam("verdict"),
         detail=bindparam("words"),
         tries=deliveries.c.tries + 1,
+        faults=bindparam("broken"),
+        launched=False,
         next_at=bindparam("again"),
         owner="",
         first_try=func.coalesce(deliveries.c.first_try, bindparam("at", type_=Moment)),
@@ -53,30 +61,103 @@ class Deliveries(Concern):
             for chunk in chunks(recipients)
         )
 
-    def lease(self, channel: str, limit: int, now: datetime) -> builtins.list[Leased]:
-        """Take deliveries of a channel that are due, issue by issue; they are being sent from now on.
+    def take_over(self, channel: str, now: datetime, *, most: int, hold: bool) -> int:
+        """Free the deliveries of a channel that were being sent by a process that is no more, that fell silent, or by
+        this one, which has lost sight of them.
 
-        Due are those whose next attempt has come, and those that were being sent by a process that is no more or whose
-        time is over.
-        """
-        due = (deliveries.c.channel == channel, _is_open, self._is_due(now))
-        columns = [deliveries.c[name] for name in ("id", "issue", "recipient", "tries", "first_try")]
-        first = select(*columns).where(*due).order_by(deliveries.c.issue, deliveries.c.id).limit(limit)
-        rows = self._connection.execute(first.with_for_update(skip_locked=True)).all()
-        for chunk in chunks([row.id for row in rows]):
-            taken = update(deliveries).where(deliveries.c.id.in_(chunk))
-            self._connection.execute(taken.values(state=State.SENDING, owner=self._owner, next_at=now + LEASE))
-        return [Leased(**row._asdict()) for row in rows]
+        Each of them may be what that process broke on, and counts it as a fault.  After ``most`` it is parked.
 
-    def settle(self, id: int, state: State, detail: str, *, next_at: datetime | None, now: datetime) -> bool:
-        """Write the verdict on an attempt at a delivery: deferred until ``next_at``, or final.
+        Args:
+            hold: those whose last byte may have left become uncertain.
 
         Returns:
-            False when the delivery is no longer ours.
+            How many there were.
         """
-        verdict = {"of": id, "us": self._owner, "verdict": state, "words": detail, "again": next_at, "at": now}
-        verdict["final"] = None if state in OPEN else now
-        return self._connection.execute(_SETTLE, verdict).rowcount == 1
+        sending = and_(deliveries.c.channel == channel, deliveries.c.state == State.SENDING)
+        holders = select(deliveries.c.owner).where(deliveries.c.owner != "").distinct()
+        gone = [*self._dead(holders), self._owner]
+        left = and_(sending, or_(deliveries.c.owner.in_(gone), deliveries.c.next_at <= now))
+        faults = deliveries.c.faults + 1
+        in_doubt, parked = and_(deliveries.c.launched, literal(hold)), faults >= most
+        freed = update(deliveries).where(left)
+        freed = freed.values(
+            state=case((in_doubt, State.UNCERTAIN), (parked, State.PARKED), else_=_waiting),
+            detail=case((in_doubt, _IN_DOUBT), (parked, _DEADLY), else_=deliveries.c.detail),
+            next_at=case((or_(in_doubt, parked), null()), else_=bindparam("at", now, type_=Moment)),
+            faults=faults,
+            launched=False,
+            owner="",
+        )
+        return self._count(freed)
+
+    def lease(
+        self, channel: str, limit: int, now: datetime, *, suspect: bool = False, but: Collection[str] = ()
+    ) -> builtins.list[Leased]:
+        """Take deliveries of a channel that are due, issue by issue; they are being sent from now on.
+
+        Whoever shall get nothing any more gets nothing: such a delivery is settled as suppressed, and not returned.
+
+        Args:
+            suspect: those that broke somebody before; else those that did not.
+            but: domains whose recipients are left alone.
+        """
+        due = [deliveries.c.channel == channel, _is_open, deliveries.c.next_at <= now, issues.c.paused == ""]
+        due += [deliveries.c.state != State.SENDING, (deliveries.c.faults > 0) == suspect]
+        due += [~deliveries.c.recipient.iendswith(f"@{domain}", autoescape=True) for domain in but]
+        columns = [deliveries.c[name] for name in _LEASED]
+        first = select(*columns, issues.c.publication).join(issues, issues.c.id == deliveries.c.issue).where(*due)
+        first = first.order_by(deliveries.c.issue, deliveries.c.id).limit(limit)
+        rows = self._connection.execute(first.with_for_update(skip_locked=True, of=deliveries)).all()
+        unwanted = self._suppressed(rows, now)
+        for chunk in chunks([row.id for row in rows if row.id not in unwanted]):
+            taken = update(deliveries).where(deliveries.c.id.in_(chunk))
+            self._connection.execute(taken.values(state=State.SENDING, owner=self._owner, next_at=now + LEASE))
+        return [Leased(**{name: getattr(row, name) for name in _LEASED}) for row in rows if row.id not in unwanted]
+
+    def _suppressed(self, rows: Sequence[Any], now: datetime) -> set[int]:
+        """Settle those of the rows that must not be sent, and tell which they are."""
+        unwanted: set[int] = set()
+        for chunk in chunks(rows):
+            told = select(suppressions.c.address, suppressions.c.publication)
+            told = told.where(suppressions.c.address.in_({row.recipient.casefold() for row in chunk}))
+            closed = {(address, publication) for address, publication in self._connection.execute(told)}
+            if closed:
+                wanted = {(row.id, row.recipient.casefold(), row.publication) for row in chunk}
+                unwanted |= {id for id, address, name in wanted if closed & {(address, ""), (address, name)}}
+        for chunk in chunks(sorted(unwanted)):
+            off = update(deliveries).where(deliveries.c.id.in_(chunk))
+            self._connection.execute(
+                off.values(state=State.SUPPRESSED, settled=now, next_at=None, detail="on the suppression list")
+            )
+        for issue in {row.issue for row in rows if row.id in unwanted}:
+            finish(self._connection, issue, now)
+        return unwanted
+
+    def settle(self, attempts: Sequence[Settled]) -> int:
+        """Write what attempts came to: deferred until ``next_at``, waiting for the operator, or final.
+
+        Returns:
+            How many of the deliveries were still ours; the others are left alone.
+        """
+        rows = [
+            {
+                "of": one.id,
+                "us": self._owner,
+                "verdict": one.state,
+                "words": one.detail,
+                "broken": one.faults,
+                "again": one.next_at,
+                "at": one.at,
+                "final": one.at if one.state in FINAL else None,
+            }
+            for one in attempts
+        ]
+        return self._connection.execute(_SETTLE, rows).rowcount
+
+    def launch(self, ids: Collection[int]) -> None:
+        """Note, before the last byte of these can leave, that it may have left."""
+        for chunk in chunks(ids):
+            self._connection.execute(update(deliveries).where(deliveries.c.id.in_(chunk)).values(launched=True))
 
     def extend(self, ids: Collection[int], now: datetime) -> None:
         """Hold leased deliveries for longer; those that are no longer ours are left alone."""
@@ -84,29 +165,57 @@ class Deliveries(Concern):
             held = update(deliveries).where(deliveries.c.id.in_(chunk), self._is_ours())
             self._connection.execute(held.values(next_at=now + LEASE))
 
-    def release(self, ids: Collection[int], now: datetime) -> None:
-        """Give back leased deliveries of which nothing was said: no attempt is counted.
+    def release(self, ids: Collection[int], at: datetime) -> None:
+        """Give back leased deliveries of which nothing was said, to be taken again from that moment on: no attempt is
+        counted.
 
         Those that are no longer ours, or were settled, are left alone.
         """
-        state = case((deliveries.c.tries == 0, State.PLANNED), else_=State.DEFERRED)
         for chunk in chunks(ids):
             back = update(deliveries).where(deliveries.c.id.in_(chunk), self._is_ours())
-            self._connection.execute(back.values(state=state, owner="", next_at=now))
+            self._connection.execute(back.values(state=_waiting, owner="", next_at=at, launched=False))
 
-    def retry(self, id: int, now: datetime) -> bool:
-        """Plan a failed delivery again, with all its attempts; its issue is unfinished again.
+    def retry(self, now: datetime, *, id: int | None = None, issue: int | None = None) -> int:
+        """Plan what failed, was parked or is uncertain again, with all its attempts; its issue is unfinished again.
+
+        Args:
+            id: that delivery.
+            issue: those of that issue.
 
         Returns:
-            False when there is no such delivery, or it has not failed.
+            How many.
         """
-        anew = {"state": State.PLANNED, "tries": 0, "first_try": None, "next_at": now, "settled": None}
-        failed = update(deliveries).where(deliveries.c.id == id, deliveries.c.state == State.FAILED)
-        issue = self._connection.scalar(failed.values(anew).returning(deliveries.c.issue))
-        if issue is None:
-            return False
-        self._connection.execute(update(issues).where(issues.c.id == issue).values(finished=None))
-        return True
+        anew = {"state": State.PLANNED, "tries": 0, "first_try": None, "next_at": now, "settled": None, "faults": 0}
+        chosen = deliveries.c.id == id if id is not None else deliveries.c.issue == issue
+        again = update(deliveries).where(chosen, deliveries.c.state.in_(_STUCK))
+        found = self._connection.scalars(again.values(anew).returning(deliveries.c.issue)).all()
+        for one in set(found):
+            self._connection.execute(update(issues).where(issues.c.id == one).values(finished=None))
+        return len(found)
+
+    def close(self, id: int, state: State, now: datetime) -> bool:
+        """Settle a parked or uncertain delivery as an operator says it is.
+
+        Returns:
+            False when there is no such delivery, or it waits for no operator.
+        """
+        stuck = deliveries.c.state.in_((State.PARKED, State.UNCERTAIN))
+        said = update(deliveries).where(deliveries.c.id == id, stuck).values(state=state, settled=now)
+        issue = self._connection.scalar(said.returning(deliveries.c.issue))
+        if issue is not None:
+            finish(self._connection, issue, now)
+        return issue is not None
+
+    def get(self, id: int) -> DeliveryRow | None:
+        """One delivery; None when there is none of that id."""
+        row = self._connection.execute(select(deliveries).where(deliveries.c.id == id)).one_or_none()
+        return DeliveryRow(**row._asdict()) if row else None
+
+    def attempted(self, channel: str, since: datetime) -> int:
+        """How many deliveries of a channel were sent, or refused for good, since then."""
+        over = deliveries.c.state.in_((State.SENT, State.FAILED))
+        counted = select(func.count()).where(deliveries.c.channel == channel, over, deliveries.c.settled >= since)
+        return self._connection.execute(counted).scalar_one()
 
     def open(self) -> dict[str, int]:
         """How many deliveries each channel has before it."""
@@ -114,9 +223,12 @@ class Deliveries(Concern):
         return dict(self._connection.execute(counted).all())
 
     def due(self, now: datetime) -> builtins.list[str]:
-        """The channels of which something could be leased now, by name."""
-        channels = select(deliveries.c.channel).where(_is_open, self._is_due(now)).distinct()
-        return sorted(self._connection.scalars(channels))
+        """The channels of which something could be leased or taken over now, by name."""
+        holders = select(deliveries.c.owner).where(deliveries.c.owner != "").distinct()
+        free = and_(deliveries.c.state == State.SENDING, deliveries.c.owner.in_([*self._dead(holders), self._owner]))
+        wanted = or_(deliveries.c.next_at <= now, free)
+        channels = select(deliveries.c.channel).join(issues, issues.c.id == deliveries.c.issue)
+        return sorted(self._connection.scalars(channels.where(_is_open, wanted, issues.c.paused == "").distinct()))
 
     def by_state(self, issue: int | None = None) -> dict[State, int]:
         """How many deliveries are in each state, of one issue where it is given."""
@@ -132,10 +244,6 @@ class Deliveries(Concern):
         chosen = [deliveries.c[name] == value for name, value in wanted.items() if value is not None]
         ordered = select(deliveries).where(*chosen).order_by(deliveries.c.issue.desc(), deliveries.c.id.desc())
         return [DeliveryRow(**row._asdict()) for row in self._connection.execute(ordered.limit(limit))]
-
-    def _is_due(self, now: datetime) -> ColumnElement[bool]:
-        sending = select(deliveries.c.owner).where(deliveries.c.state == State.SENDING).distinct()
-        return or_(deliveries.c.next_at <= now, deliveries.c.owner.in_(self._dead(sending)))
 
     def _is_ours(self) -> ColumnElement[bool]:
         return and_(deliveries.c.state == State.SENDING, deliveries.c.owner == self._owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, select, update
 
 from publisher.model import Document, Entry
 from publisher.store.concern import Concern, chunks
@@ -105,13 +105,27 @@ class Issues(Concern):
         Returns:
             Whether it is finished, now or since before.
         """
-        # Two processes may settle the last deliveries at the same moment: the second waits here, and sees the first's.
-        self._connection.execute(select(issues.c.id).where(issues.c.id == id).with_for_update())
-        waiting = exists().where(deliveries.c.issue == id, deliveries.c.state.in_(OPEN))
-        finished = update(issues).where(issues.c.id == id, issues.c.finished.is_(None), ~waiting).values(finished=now)
-        self._connection.execute(finished)
-        done = select(issues.c.finished).where(issues.c.id == id)
-        return self._connection.scalar(done) is not None
+        return finish(self._connection, id, now)
+
+    def pause(self, id: int, why: str) -> bool:
+        """Take none of its deliveries from now on; with no reason: take them again.
+
+        Returns:
+            False when there is no such issue.
+        """
+        paused = update(issues).where(issues.c.id == id).values(paused=why)
+        return self._connection.execute(paused).rowcount == 1
+
+
+def finish(connection: Connection, id: int, now: datetime) -> bool:
+    """See ``Issues.finish``."""
+    # Two processes may settle the last deliveries at the same moment: the second waits here, and sees the first's.
+    connection.execute(select(issues.c.id).where(issues.c.id == id).with_for_update())
+    waiting = exists().where(deliveries.c.issue == id, deliveries.c.state.in_(OPEN))
+    finished = update(issues).where(issues.c.id == id, issues.c.finished.is_(None), ~waiting).values(finished=now)
+    connection.execute(finished)
+    done = select(issues.c.finished).where(issues.c.id == id)
+    return connection.scalar(done) is not None
 
 
 def _counter(publication: str) -> str:

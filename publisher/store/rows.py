@@ -8,8 +8,9 @@ from datetime import datetime
 
 from publisher.model import Item, State
 
-OPEN = (State.PLANNED, State.SENDING, State.DEFERRED)
-"""The states that are not final."""
+FINAL = (State.SENT, State.FAILED, State.SUPPRESSED)
+OPEN = tuple(state for state in State if state not in FINAL)
+"""The states of which an issue waits for the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,8 @@ class IssueRow:
     """How many."""
     finished: datetime | None
     """When its last delivery was settled; None while one is open."""
+    paused: str = ""
+    """Why none of its deliveries is taken now; empty while they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,51 @@ class Leased:
     tries: int
     """Attempts so far."""
     first_try: datetime | None
+    faults: int = 0
+    """How often in a row it broke us, or those that were sending it came to an end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What an attempt at a delivery came to."""
+
+    id: int
+    state: State
+    detail: str
+    at: datetime
+    next_at: datetime | None = None
+    """When it is tried again."""
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Somebody who shall get nothing."""
+
+    address: str
+    """In small letters."""
+    publication: str = ""
+    """Nothing of that one; empty: nothing at all."""
+    reason: str
+    """``hard``, ``soft``, ``complaint``, ``unsubscribed`` or ``by hand``."""
+    detail: str = ""
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """Something that came back."""
+
+    key: str
+    """The same when the same comes twice."""
+    delivery: int | None
+    address: str
+    """In small letters; whom it is about."""
+    fate: str
+    status: str = ""
+    """RFC 3463; empty when it is not told."""
+    detail: str = ""
+    moment: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,4 +197,6 @@ class DeliveryRow:
     """When it may be taken: at its next attempt or, while it is being sent, when that lease ends."""
     owner: str
     detail: str
+    faults: int
+    launched: bool
     settled: datetime | None

@@ -21,11 +21,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 from publisher.model import State
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration.  Kept here so that a start on an up-to-date store need not import Alembic."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -242,6 +243,8 @@ issues = Table(
     Column("created", Moment, nullable=False),
     Column("entries", Integer, nullable=False),
     Column("finished", Moment),
+    # Why none of its deliveries is taken now; empty while they are.
+    Column("paused", Words, nullable=False, server_default=""),
     UniqueConstraint("publication", "number"),
 )
 
@@ -279,6 +282,10 @@ deliveries = Table(
     Column("next_at", Moment),
     Column("owner", Text, nullable=False),
     Column("detail", Words, nullable=False),
+    # How often in a row it broke us, or those that were sending it came to an end.
+    Column("faults", Integer, nullable=False, server_default="0"),
+    # Its last byte may have left; kept where a channel says `after_crash: hold`.
+    Column("launched", Boolean, nullable=False, server_default=false()),
     # Empty while it is open.  The indexes that leasing needs hold open rows only: settled ones cost nothing.
     Column("settled", Moment),
     UniqueConstraint("issue", "channel", "recipient"),
@@ -305,4 +312,27 @@ Index(
     deliveries.c.channel,
     sqlite_where=_open,
     postgresql_where=_open,
+)
+Index("ix_deliveries_recipient", deliveries.c.recipient)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("publication", Text, primary_key=True),  # empty: all of them
+    Column("reason", Text, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("moment", Moment, nullable=False),
+)
+
+returns = Table(
+    "returns",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("delivery", BigInteger, ForeignKey("deliveries.id"), index=True),
+    Column("address", Text, nullable=False, index=True),
+    Column("fate", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("moment", Moment, nullable=False),
 )

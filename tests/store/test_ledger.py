@@ -13,17 +13,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import LATER, LONG_AFTER, NOW, arrival, ended, new_issue, plan
 
 from publisher.model import Document, State
-from publisher.store import Store, Tx, open_store
+from publisher.store import Settled, Store, Tx, open_store
 
 FINAL = (State.SENT, State.FAILED, State.SUPPRESSED)
 
 
-def lease(tx: Tx, limit: int = 99, now=NOW):
-    return tx.deliveries.lease("post", limit, now)
+def lease(tx: Tx, limit: int = 99, now=NOW, *, suspect: bool = False):
+    return tx.deliveries.lease("post", limit, now, suspect=suspect)
+
+
+def take_over(tx: Tx, now=NOW, *, most: int = 3, hold: bool = False) -> int:
+    return tx.deliveries.take_over("post", now, most=most, hold=hold)
 
 
 def settle(tx: Tx, id: int, state: State = State.SENT, next_at=None, now=NOW) -> bool:
-    return tx.deliveries.settle(id, state, "250 ok", next_at=next_at, now=now)
+    return tx.deliveries.settle([Settled(id=id, state=state, detail="250 ok", at=now, next_at=next_at)]) == 1
 
 
 def test_an_issue_comes_back_as_it_was_written(tx: Tx):
@@ -122,10 +126,13 @@ def test_what_the_dead_or_the_silent_were_sending_is_taken_over(store: Store, jo
         first, second = (row.id for row in lease(tx))
     with store.write() as tx:
         assert tx.deliveries.due(now) == ["post"]
-        assert [row.id for row in lease(tx, 1, now=now)] == [first]
+        assert lease(tx, 1, now=now) == []
+        assert take_over(tx, now=now) == 2
+        assert lease(tx, now=now) == []  # they are suspect
+        assert [row.id for row in lease(tx, 1, now=now, suspect=True)] == [first]
     with gone.write() as tx:
         assert not settle(tx, first)
-        assert settle(tx, second)
+        assert not settle(tx, second)
         tx.deliveries.release([first, second], now)
         tx.deliveries.extend([first, second], now)
     with store.write() as tx:
@@ -139,6 +146,7 @@ def test_what_another_process_is_sending_is_not_taken_over(store: Store, join):
         lease(tx)
     with store.write() as tx:
         assert tx.deliveries.due(NOW) == lease(tx) == []
+        assert take_over(tx) == 0
 
 
 def test_an_extended_lease_is_not_taken_over(store: Store, join):
@@ -147,7 +155,7 @@ def test_an_extended_lease_is_not_taken_over(store: Store, join):
         (row,) = lease(tx)
         tx.deliveries.extend([row.id], LONG_AFTER)
     with store.write() as tx:
-        assert lease(tx, now=LONG_AFTER) == []
+        assert take_over(tx, now=LONG_AFTER) == 0
 
 
 def test_released_deliveries_are_as_they_were_and_settled_ones_stay(tx: Tx):
@@ -169,9 +177,9 @@ def test_a_failed_delivery_can_be_planned_again_and_no_other(tx: Tx):
     settle(tx, failed, State.FAILED)
     settle(tx, sent)
     assert tx.issues.finish(issue, NOW)
-    assert not tx.deliveries.retry(sent, LATER)
-    assert not tx.deliveries.retry(99, LATER)
-    assert tx.deliveries.retry(failed, LATER)
+    assert not tx.deliveries.retry(LATER, id=sent)
+    assert not tx.deliveries.retry(LATER, id=99)
+    assert tx.deliveries.retry(LATER, id=failed) == 1
     assert tx.issues.get(issue).finished is None
     assert not tx.issues.finish(issue, LATER)
     assert [(row.id, row.tries, row.first_try) for row in lease(tx, now=LATER)] == [(failed, 0, None)]

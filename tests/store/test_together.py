@@ -17,7 +17,7 @@ from typing import Any
 from store_samples import NOW, arrival, plan
 
 from publisher.model import State
-from publisher.store import Store, open_store
+from publisher.store import Settled, Store, open_store
 
 fork = multiprocessing.get_context("fork")
 
@@ -119,7 +119,7 @@ def test_threads_lease_what_no_other_has_and_settle_everything(store: Store):
                 return mine
             for row in rows:
                 with store.write() as tx:
-                    assert tx.deliveries.settle(row.id, State.SENT, "", next_at=None, now=NOW)
+                    assert tx.deliveries.settle([Settled(id=row.id, state=State.SENT, detail="", at=NOW)]) == 1
                 mine.append(row.id)
 
     with ThreadPoolExecutor(8) as pool:
@@ -153,7 +153,9 @@ def test_a_process_killed_while_it_writes_leaves_whole_transactions(store: Store
         entries, deliveries = tx.entries.count("blog"), sum(tx.deliveries.by_state().values())
         assert entries == deliveries == 20 * tx.issues.count("weekly") > 0
         assert all(tx.runs.claim("weekly", run.slot, NOW) for run in tx.runs.recent(9))
-        assert len(tx.deliveries.lease("post", deliveries, NOW)) == deliveries
+        held = tx.deliveries.take_over("post", NOW, most=3, hold=False)
+        leased = [tx.deliveries.lease("post", deliveries, NOW, suspect=suspect) for suspect in (True, False)]
+        assert [len(rows) for rows in leased] == [held, deliveries - held]
     again.close()
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:

@@ -1,0 +1,288 @@
+"""The desk: deliveries that are ours to send, handed to connections one by one, and what becomes of them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from threading import Event
+
+from publisher.channels import Stream, Way
+from publisher.deliver.decisions import MANY, Retry, next_attempt
+from publisher.deliver.ledger import Ledger, Note
+from publisher.deliver.pace import Pace
+from publisher.errors import StoreError
+from publisher.model import Clock, Parcel, Receipt, State, Verdict
+from publisher.store import Leased, Settled, Store, Suppression
+
+_BATCH = 200
+_LOW = 50
+_RENEWAL = timedelta(minutes=3)  # well before a lease ends
+_LONGEST_WAIT = 20.0
+"""Seconds for which a connection is kept open with nothing to do; relays hang up after a minute or more."""
+
+
+class Desk:
+    """Leases deliveries of a channel and hands them out.  Connections share it, each in a thread of its own.
+
+    Args:
+        suspect: hands out those that broke somebody before, one at a time; else the others.
+        budget: how many may be handed out; None: any number.
+        closing: when the channel's hours are over; None: never.
+    """
+
+    def __init__(
+        self,
+        channel: str,
+        store: Store,
+        clock: Clock,
+        stop: Event,
+        *,
+        pace: Pace,
+        retry: Retry,
+        suspect: bool = False,
+        budget: int | None = None,
+        closing: datetime | None = None,
+    ) -> None:
+        self._channel, self._store, self._clock, self._stop = channel, store, clock, stop
+        self._pace, self._retry, self._suspect = pace, retry, suspect
+        self._budget, self._closing = budget, closing
+        self._ledger = Ledger(store, clock, stop)
+        self._lock = threading.Lock()
+        self._ready: list[Leased] = []
+        self._held: dict[int, Leased] = {}
+        """All that is leased and not settled, in order: what is ready, and what is in the connections' hands."""
+        self._left: Counter[int] = Counter()
+        """How many of them each issue has."""
+        self._dry = False
+        """There was nothing more to lease."""
+        self._renewed = clock()
+        self._failures: Counter[int] = Counter()
+        """Of each issue, in a row."""
+        self.counts: Counter[State] = Counter()
+        self.later: datetime | None = None
+        """From when on what was put back can go; None where it can at once."""
+        self.left = 0
+        """How many were put back in the end."""
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether one connection is enough."""
+        return self._suspect
+
+    def waiting(self) -> int:
+        """How many are at hand to be sent; more may be in the store."""
+        with self._lock:
+            self._fill()
+            return len(self._ready)
+
+    def take(self, way: Way, *, wait: bool) -> Leased | None:
+        """The next delivery for a connection.
+
+        Args:
+            wait: until its turn has come; else it is None where nothing may go at once.
+
+        Returns:
+            None when there is nothing more to do for this connection.
+        """
+        while not self._stop.is_set():
+            with self._lock:
+                row, pause = self._next(way)
+            if row or not wait or pause is None:
+                return row
+            if pause > _LONGEST_WAIT:
+                self.later = self._clock() + timedelta(seconds=pause)
+                return None
+            self._stop.wait(pause)
+            self._renew()
+        return None
+
+    def _next(self, way: Way) -> tuple[Leased | None, float | None]:
+        """A delivery whose turn it is; else how long until there is one, None where there is none at all."""
+        if self._budget == 0 or (self._closing and self._clock() >= self._closing):
+            return None, None
+        self._fill()
+        shortest = None
+        for index, row in enumerate(self._ready):
+            names = ("", f"way {way.name}", domain_of(row.recipient))
+            pause = self._pace.take(names, time.monotonic())
+            if not pause:
+                del self._ready[index]
+                self._budget = None if self._budget is None else self._budget - 1
+                return row, 0
+            shortest = pause if shortest is None else min(pause, shortest)
+            if not self._pace.limits(names[2]):
+                break  # it is not the domain that is waited for: the others wait as well
+        return None, shortest
+
+    def _fill(self) -> None:
+        if self._dry or len(self._ready) >= (1 if self._suspect else _LOW) or (self._suspect and self._held):
+            return
+        slow = {domain for row in self._ready if self._pace.limits(domain := domain_of(row.recipient))}
+        with self._store.write() as tx:
+            limit = 1 if self._suspect else _BATCH
+            rows = tx.deliveries.lease(self._channel, limit, self._clock(), suspect=self._suspect, but=slow)
+        self._dry = not rows and not slow
+        self._ready += rows
+        self._held |= {row.id: row for row in rows}
+        self._left.update(row.issue for row in rows)
+
+    def launch(self, row: Leased) -> None:
+        """Note that a delivery's last byte may leave, where the channel wants to know."""
+        if self._retry.hold:
+            self._ledger.write(Note(launched=row.id))
+
+    def settle(self, row: Leased, receipt: Receipt, following: Leased | None = None) -> None:
+        """Commit a verdict.
+
+        Args:
+            following: the delivery that was looked at; it is launched by the same commit.
+        """
+        now = self._clock()
+        faults = row.faults + 1 if receipt.verdict is Verdict.BROKEN else 0
+        state, at, detail = next_attempt(
+            receipt,
+            tries=row.tries + 1,
+            first=row.first_try or now,
+            now=now,
+            retry=self._retry,
+            jitter=random.random(),  # noqa: S311 (spreads retries; nobody gains by guessing it)
+            faults=faults,
+        )
+        settled = Settled(id=row.id, state=state, detail=detail, at=now, next_at=at, faults=faults)
+        with self._lock:
+            finished = self._drop(row)
+            paused = self._judged(row.issue, state, detail)
+        self._ledger.write(
+            Note(
+                settled=settled,
+                launched=following.id if following and self._retry.hold else 0,
+                finished=finished,
+                paused=paused,
+                suppressed=_suppression(row, receipt, now),
+            )
+        )
+        with self._lock:
+            self.counts[state] += 1
+        if paused:
+            self._put_back_issue(row.issue)
+        self._renew()
+
+    def _drop(self, row: Leased) -> int:
+        """Out of our hands; returns its issue when nothing of that is left in them."""
+        self._held.pop(row.id, None)
+        self._left[row.issue] -= 1
+        return 0 if self._left[row.issue] else row.issue
+
+    def _judged(self, issue: int, state: State, detail: str) -> tuple[int, str] | None:
+        """Whether an issue is to be paused: too many of its deliveries failed, one after the other."""
+        if state is State.SENT:
+            self._failures[issue] = 0
+        self._failures[issue] += state is State.FAILED
+        if self._failures[issue] != MANY:
+            return None
+        return issue, f"{MANY} deliveries in a row failed, the last one: {detail}"
+
+    def give_back(self, row: Leased) -> None:
+        """A connection could not do anything with it: it is the next for another one."""
+        with self._lock:
+            self._ready.insert(0, row)
+            self._budget = None if self._budget is None else self._budget + 1
+
+    def _put_back_issue(self, issue: int) -> None:
+        with self._lock:
+            rows = [row for row in self._ready if row.issue == issue]
+            self._ready = [row for row in self._ready if row.issue != issue]
+            for row in rows:
+                self._drop(row)
+        self._release([row.id for row in rows])
+
+    def close(self) -> None:
+        """Put back what was not sent."""
+        self.left = len(self._held)
+        with suppress(StoreError):  # what cannot be put back is taken over at the next run
+            self._release(list(self._held))
+
+    def _release(self, ids: Collection[int]) -> None:
+        if ids:
+            with self._store.write() as tx:
+                tx.deliveries.release(ids, self.later or self._clock())
+
+    def _renew(self) -> None:
+        """Keep what is not sent yet for longer: the relay is slow."""
+        now = self._clock()
+        with self._lock:
+            if now - self._renewed < _RENEWAL:
+                return
+            self._renewed, held = now, list(self._held)
+        with self._store.write() as tx:
+            tx.deliveries.extend(held, now)
+
+
+class Parcels(Stream):
+    """What one connection carries: deliveries from the desk, made into parcels."""
+
+    def __init__(self, desk: Desk, way: Way, wrap: Callable[[Leased], Parcel]) -> None:
+        self._desk, self._way, self._wrap = desk, way, wrap
+        self._following: tuple[Leased, Parcel] | None = None
+        self._launched = False
+        """The last byte of the following one may leave."""
+        self.in_hand: Leased | None = None
+        """The delivery that has no receipt yet."""
+
+    def __iter__(self) -> Iterator[Parcel]:
+        return self
+
+    def __next__(self) -> Parcel:
+        found = self._following or self._taken(wait=True)
+        if found is None:
+            raise StopIteration
+        self._following, self.in_hand = None, found[0]
+        if not self._launched:
+            self._desk.launch(found[0])
+        self._launched = False
+        return found[1]
+
+    def peek(self) -> Parcel | None:
+        """See ``Stream.peek``."""
+        self._following = self._following or self._taken(wait=False)
+        return self._following[1] if self._following else None
+
+    def _taken(self, *, wait: bool) -> tuple[Leased, Parcel] | None:
+        row = self._desk.take(self._way, wait=wait)
+        if row is None:
+            return None
+        try:
+            return row, self._wrap(row)
+        except BaseException:
+            self._desk.give_back(row)
+            raise
+
+    def settle(self, receipt: Receipt) -> None:
+        """Commit the verdict on the one in hand; the following one may leave then."""
+        row, self.in_hand = self.in_hand, None
+        assert row  # noqa: S101 (a receipt comes after its parcel was taken)
+        self._desk.settle(row, receipt, self._following[0] if self._following else None)
+        self._launched = self._following is not None
+
+    def close(self) -> None:
+        """Give back what was not carried."""
+        for row in (self._following and self._following[0], self.in_hand):
+            if row:
+                self._desk.give_back(row)
+        self._following = self.in_hand = None
+
+
+def domain_of(recipient: str) -> str:
+    """The domain of an address, in small letters."""
+    return recipient.rpartition("@")[2].rstrip(">").lower()
+
+
+def _suppression(row: Leased, receipt: Receipt, now: datetime) -> Suppression | None:
+    if not receipt.gone:
+        return None
+    return Suppression(address=row.recipient, reason="hard", detail=receipt.detail, moment=now)
