@@ -16,6 +16,8 @@
     ├── ChannelError           a channel is set up wrongly, or refuses us altogether
     │   ├── ChannelDown        a channel cannot be reached now; nothing was said about any parcel
     │   └── ChannelGone        the other side wants nothing from us any more
+    ├── ReportError            what a mail provider reported cannot be read
+    │   └── Forged             it does not come from the provider, or is too old
     └── StoreError             the store cannot be opened, read or written
 
 Foreign errors are translated where they enter: requests and urllib3 in ``net``, feedparser in ``sources``,
@@ -75,6 +77,9 @@ class ConfigError(PublisherError):
 class NetError(PublisherError):
     """An outgoing request brought no answer to work with."""
 
+    asked = False
+    """The request may have been read whole, and acted upon, whatever became of the answer; told by ``Net.post``."""
+
 
 class AddressRefused(NetError):
     """The host is at an address that we do not talk to (loopback, private, link-local…)."""
@@ -127,6 +132,14 @@ class ChannelDown(ChannelError):
 
 class ChannelGone(ChannelError):
     """The other side wants nothing from us any more (HTTP 410): left alone until the channel's options change."""
+
+
+class ReportError(PublisherError):
+    """What a mail provider reported cannot be read."""
+
+
+class Forged(ReportError):
+    """A report does not come from the provider that it names, or is too old to be believed."""
 
 
 class StoreError(PublisherError):

@@ -244,7 +244,7 @@ class Receipt:
     retry_after: timedelta | None = None
     """How long the other side asked us to wait."""
     gone: bool = False
-    """Nobody is there, and nothing shall be sent there again (RFC 3463: 5.1.1 and its like; HTTP 410)."""
+    """There is no such recipient, and nothing shall be sent to them again (RFC 3463: 5.1.1 and its like)."""
 
 
 class State(StrEnum):

@@ -167,11 +167,15 @@ class Net:
         """Send; redirects are not followed, a 3xx is a BadStatus.
 
         Raises:
-            NetError: AddressRefused, Unreachable, TooSlow, TooLarge or BadStatus.
+            NetError: AddressRefused, Unreachable, TooSlow, TooLarge or BadStatus; ``asked`` where it may have arrived.
         """
         target, login = _without_login(url)
         with self._journey() as trip:
-            return _success(self._exchange(trip, "POST", target, {**self._standing, **headers, **login}, body))
+            try:
+                return _success(self._exchange(trip, "POST", target, {**self._standing, **headers, **login}, body))
+            except NetError as error:
+                error.asked = trip.asked
+                raise
 
     def close(self) -> None:
         """Close the kept connections, of everything bound to this Net too."""
@@ -224,6 +228,8 @@ class _Trip:
         self.host = ""
         self.fresh = False
         """A new connection was made for the present exchange."""
+        self.asked = False
+        """An answer was waited for: the request had been written."""
         self._ends = time.monotonic() + seconds
         self._bytes = max_bytes + _HEADER_ROOM
 
@@ -257,6 +263,7 @@ class _Socket(socket.socket):
     """Gives each operation what is left of the request's time: a plain timeout starts anew with every byte."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        _trip.get().asked = True
         count = self._timed(super().recv_into, *args, **kwargs)
         _trip.get().received(count)
         return count

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import mta as mail_system
 import pytest
 from outside import Clock, MailServer, WebSite
 
@@ -27,6 +29,26 @@ def mail_server(clock: Clock) -> Iterator[MailServer]:
     server = MailServer(clock)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 with its key, in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *subject, *files], check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
+    return both
+
+
+@pytest.fixture(scope="session")
+def mta(certificate: Path) -> Iterator[mail_system.Mta]:
+    """Postfix and Dovecot, where they are installed."""
+    with mail_system.running(certificate) as system:
+        yield system
 
 
 @pytest.fixture

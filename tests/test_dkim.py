@@ -32,7 +32,9 @@ from hypothesis import strategies as st
 from receivers import Relay, free_port, make_issue, make_parcel
 
 from publisher import channels, config, sources
-from publisher.channels.smtp import Dkim, Smtp
+from publisher.channels import _mail
+from publisher.channels._mail import Dkim
+from publisher.channels.smtp import Smtp
 from publisher.dkim import Seal, Signer, _fields, _relaxed, _relaxed_body
 from publisher.errors import ConfigError
 from publisher.mime import Letter, slot
@@ -346,8 +348,9 @@ def test_one_signature_or_several_can_be_asked_for_and_keys_are_not_shown(
 ) -> None:
     made = configured(tmp_path, dkim)
     options = made.channels["post"].options
-    assert len(options._signers) == count
-    told = config.show(made) + repr(made) + repr(options) + repr(options._signers)
+    made_signers = _mail.signers(options.dkim)
+    assert len(made_signers) == count
+    told = config.show(made) + repr(made) + repr(options) + repr(made_signers)
     assert told.count(MASK) == count + 1  # and the relay's address
     assert "BEGIN" not in told
     assert ED_PRIVATE not in told

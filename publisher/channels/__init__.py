@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from publisher import kinds as _kinds
-from publisher.model import Parcel, Receipt
+from publisher.errors import RenderError
+from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Rate
 
@@ -94,6 +95,7 @@ class Channel(Protocol):
         Raises:
             ChannelDown: it cannot be reached now; nothing was said about the parcels that have no receipt yet, and the
                 last byte of none of them has left.
+            ChannelGone: the other side wants nothing from us any more.
             ChannelError: it refuses us altogether (a wrong password).
         """
         ...
@@ -110,3 +112,10 @@ class Channel(Protocol):
 def kinds() -> Mapping[str, type[Channel]]:
     """The kinds that there are, by name."""
     return _kinds.kinds("publisher.channels")
+
+
+def unsendable(parcel: Parcel, error: RenderError | ValueError) -> Receipt:
+    """The receipt of a parcel of which nothing can be made: by its documents, or by its recipient, which is wrong."""
+    if isinstance(error, RenderError):
+        return Receipt(delivery=parcel.delivery, verdict=Verdict.BROKEN, detail=error.words)
+    return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))

@@ -15,9 +15,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from publisher.channels import Receipts, Way
+from publisher.channels import Receipts, Way, unsendable
+from publisher.channels._mail import From, check_mailboxes
 from publisher.errors import ChannelDown, ChannelError, RenderError
-from publisher.mime import Letters, check_address
+from publisher.mime import Letters
 from publisher.model import Issue, Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import LocalPath
@@ -31,14 +32,10 @@ class Folder:
     personal: ClassVar[bool] = True
 
     path: Annotated[LocalPath, Field(description="Where to write; made when it is not there.")]
-    sender: Annotated[
-        str,
-        Field(alias="from", description="Who it is from: Name <address>. Left out: the site's title, news@ its host."),
-    ] = ""
+    sender: From = ""
 
     def __post_init__(self) -> None:
-        if self.sender:
-            _check_sender(self.sender)
+        check_mailboxes(**{"from": self.sender})
 
     def ways(self) -> Sequence[Way]:
         """One."""
@@ -49,16 +46,11 @@ class Folder:
 
         Raises:
             ChannelDown: the disk is full.
-            ChannelError: the folder cannot be written, or an issue cannot be mailed.
+            ChannelError: the folder cannot be written.
         """
-        letters = Letters(sender=self.sender)
-        known: Issue | None = None
+        letters, recorded = Letters(sender=self.sender), set[int]()
         for parcel in parcels:
-            if parcel.issue != known:
-                known = parcel.issue
-                if known.id:  # a test of an issue to come has no place among those that there are
-                    _write(self.path / f"{_stem(known)}.json", _record(known))
-            yield self._delivered(parcel, letters)
+            yield self._delivered(parcel, letters, recorded)
 
     def check(self, net: Net) -> str:
         """Write a file and take it away again."""
@@ -68,33 +60,31 @@ class Folder:
             probe.unlink()
         return f"{self.path} can be written"
 
-    def _delivered(self, parcel: Parcel, letters: Letters) -> Receipt:
+    def _delivered(self, parcel: Parcel, letters: Letters, recorded: set[int]) -> Receipt:
         try:
             message = letters.of(parcel.issue).to(parcel.recipient, parcel.message_id)
-        except RenderError as error:
-            raise ChannelError(str(error), hint=error.hint) from error
-        except ValueError as error:
-            return Receipt(delivery=parcel.delivery, verdict=Verdict.FAILED, detail=str(error))
+            self._record(parcel.issue, recorded)
+        except (RenderError, ValueError) as error:
+            return unsendable(parcel, error)
         name = _file_name(parcel)
         _write(self.path / name, message)
         return Receipt(delivery=parcel.delivery, verdict=Verdict.SENT, detail=name)
+
+    def _record(self, issue: Issue, recorded: set[int]) -> None:
+        """Write an issue that was not yet; a test of an issue to come has no place among those that there are."""
+        if issue.id and issue.id not in recorded:
+            _write(self.path / f"{_stem(issue)}.json", _issue_json(issue))
+            recorded.add(issue.id)
 
 
 KIND = Folder
 
 
-def _check_sender(sender: str) -> None:
-    try:
-        check_address(sender)
-    except ValueError as error:
-        raise ValueError(f"from: {sender!r}: {error}") from None
-
-
-def _record(issue: Issue) -> bytes:
+def _issue_json(issue: Issue) -> bytes:
     try:
         return issue.document("issue.json").body
     except KeyError as error:
-        raise ChannelError(f"{issue.publication.name}, issue {issue.number} has no document {error}") from error
+        raise RenderError(f"{issue.publication.name}, issue {issue.number} has no document {error}") from error
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

@@ -7,44 +7,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
 from typing import Annotated, ClassVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
 from publisher.channels import Receipts, Stream, Way
+from publisher.channels._mail import (
+    Bounces,
+    From,
+    ReplyTo,
+    Signatures,
+    check_mailboxes,
+    check_returns,
+    one_or_more,
+    signers,
+)
 from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Stuffing, Wire, connect
-from publisher.dkim import Signer
 from publisher.errors import ChannelDown, ChannelError, RenderError
-from publisher.mime import Letters, bare_address, check_address, needs_utf8
+from publisher.mime import Letters, bare_address, needs_utf8
 from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Duration, LocalPath, Pace, Secret
+from publisher.replies import Fate, fate_of, status_in
 
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465, "lmtp": 24}
 _UNIX = "lmtp+unix://"
-_LONGEST_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
-_TOKEN = 40  # characters that a token has at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dkim:
-    """A domain's signature above each message (RFC 6376)."""
-
-    domain: Annotated[str, Field(description="Who answers for the mail: the domain of `from`, or one above it.")]
-    selector: Annotated[str, Field(description="Which key: DNS has the public one at selector._domainkey.domain.")]
-    key: Annotated[Secret, Field(description="The private key in PEM: RSA, best of 2048 bits, or Ed25519.")] = field(
-        repr=False
-    )
-
-    def __post_init__(self) -> None:
-        _ = self.signer
-
-    @cached_property
-    def signer(self) -> Signer:
-        """Made once: to read an RSA key takes as long as to sign a hundred messages."""
-        return Signer(self.domain, self.selector, self.key)
 
 
 _ADDRESS = (
@@ -72,9 +60,6 @@ class OneRelay:
     rate: Annotated[Pace | None, Field(description="How many messages it takes, such as 20/s.")] = None
 
 
-_one_or_more = Discriminator(lambda value: "more" if isinstance(value, list | tuple) else "one")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Smtp:
     """Hand each message to a mail relay."""
@@ -84,25 +69,16 @@ class Smtp:
 
     url: Annotated[
         Annotated[Secret, Tag("one")] | Annotated[tuple[OneRelay, ...], Tag("more")],
-        _one_or_more,
+        one_or_more,
         Field(description=f"The relay: {_ADDRESS} Or a list of relays, of which each has a `url` and may have limits."),
     ] = field(repr=False)
-    sender: Annotated[
-        str,
-        Field(alias="from", description="Who it is from: Name <address>. Left out: the site's title, news@ its host."),
-    ] = ""
-    reply_to: Annotated[str, Field(description="Where answers go, when not to the sender.")] = ""
+    sender: From = ""
+    reply_to: ReplyTo = ""
     ca: Annotated[
         LocalPath | None,
         Field(description="Certificate (PEM) to trust instead of the public authorities, for a relay of one's own."),
     ] = None
-    bounces: Annotated[
-        str,
-        Field(
-            description="Where mail that cannot be delivered comes back to: bounce+{token}@example.org, with another "
-            "{token} for each delivery. Left out: `from`."
-        ),
-    ] = ""
+    bounces: Bounces = ""
     connections: Annotated[int, Field(ge=1, le=100, description="How many connections are open at once, at most.")] = 4
     messages: Annotated[
         int | None, Field(ge=1, description="How many messages a connection carries, at most; left out: any number.")
@@ -110,22 +86,15 @@ class Smtp:
     timeout: Annotated[Duration, Field(description="How long the relay may take for an answer.")] = timedelta(
         seconds=30
     )
-    dkim: Annotated[
-        Annotated[Dkim, Tag("one")] | Annotated[tuple[Dkim, ...], Tag("more")],
-        _one_or_more,
-        Field(description="What signs each message (DKIM); a list signs with each, such as RSA and Ed25519."),
-    ] = ()
+    dkim: Signatures = ()
 
     def __post_init__(self) -> None:
         for relay in self.relays:
             _relay(relay.url)
         if len({_relay(relay.url).place for relay in self.relays}) < max(1, len(self.relays)):
             raise ValueError("url: each relay is named once, and at least one")
-        for option, address in (("from", self.sender), ("reply_to", self.reply_to)):
-            if address:
-                _check(option, address)
-        if self.bounces:
-            _check_returns(self.bounces)
+        check_mailboxes(**{"from": self.sender, "reply_to": self.reply_to})
+        check_returns(self.bounces)
 
     @property
     def relays(self) -> Sequence[OneRelay]:
@@ -167,12 +136,8 @@ class Smtp:
                 yield item if isinstance(item, Receipt) else connection.hand_over(item, mails)
 
     def _pen(self) -> _Pen:
-        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=self._signers)
+        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=signers(self.dkim))
         return _Pen(letters, self.bounces)
-
-    @property
-    def _signers(self) -> list[Signer]:
-        return [one.signer for one in (self.dkim if isinstance(self.dkim, tuple) else (self.dkim,))]
 
     def check(self, net: Net) -> str:
         """Connect to each relay, encrypt, log in."""
@@ -224,22 +189,6 @@ def _split(url: str) -> SplitResult:
             "url: write smtp+starttls://user:password@host:587, with / ? # @ : in a password as %2F %3F %23 …"
         )
     return parts
-
-
-def _check(option: str, address: str) -> None:
-    try:
-        check_address(address)
-    except ValueError as error:
-        raise ValueError(f"{option}: {address!r}: {error}") from None
-
-
-def _check_returns(pattern: str) -> None:
-    local, token, domain = pattern.partition("{token}")
-    if not token or "@" in local or not domain.startswith("@"):
-        raise ValueError("bounces: write bounce+{token}@example.org, with {token} right before the @")
-    if len(local) > _LONGEST_LOCAL - _TOKEN:
-        raise ValueError(f"bounces: at most {_LONGEST_LOCAL - _TOKEN} characters can stand before {{token}}")
-    _check("bounces", f"{local}token{domain}")
 
 
 # --- what is handed over, pure ---------------------------------------------------------------------------------------
@@ -347,6 +296,13 @@ def _refuses_us(reply: Reply) -> bool:
     return reply.command == "MAIL" and 500 <= reply.code < 600 and reply.code != 552
 
 
+def _is_gone(reply: Reply) -> bool:
+    """Whether there is nobody of that address."""
+    if reply.command != "RCPT" or reply.granted:
+        return False
+    return fate_of(reply.code, status_in(reply.words), reply.words) is Fate.HARD
+
+
 # --- the connection --------------------------------------------------------------------------------------------------
 
 
@@ -432,4 +388,4 @@ class _Connection:
         if _refuses_us(reply):
             hint = "Check `from`, and whether the relay wants a login (`url`)."
             raise ChannelError(f"{self._relay.place} refuses the sender: {reply.words}", hint=hint)
-        return Receipt(delivery=mail.delivery, verdict=_verdict(reply), detail=reply.words)
+        return Receipt(delivery=mail.delivery, verdict=_verdict(reply), detail=reply.words, gone=_is_gone(reply))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from publisher.channels import Receipts, Way
-from publisher.errors import AddressRefused, BadStatus, ChannelError, NetError, RenderError
+from publisher.channels import Receipts, Way, unsendable
+from publisher.errors import AddressRefused, BadStatus, ChannelError, ChannelGone, NetError, RenderError
+from publisher.mime import bare_address
 from publisher.model import Issue, Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Duration, LocalPath, Secret
@@ -31,7 +31,6 @@ class Webhook:
     """Post each issue to one address, as signed JSON."""
 
     kind: ClassVar[str] = "webhook"
-    personal: ClassVar[bool] = False
 
     url: Annotated[Secret, Field(description="Where to post (https://…). It may hold a token, and is never shown.")] = (
         field(repr=False)
@@ -46,7 +45,7 @@ class Webhook:
         LocalPath | None,
         Field(
             description="Template of the body, which must come out as JSON. It knows issue, entries, publication, site "
-            "and payload, the issue as it is sent without a template."
+            "and payload, the issue as it is sent without a template; with each_recipient also recipient."
         ),
     ] = None
     headers: Annotated[Mapping[str, Secret], Field(description="Headers to add, such as Authorization.")] = field(
@@ -54,6 +53,12 @@ class Webhook:
     )
     timeout: Annotated[Duration, Field(description="How long the other side may take.")] = timedelta(seconds=30)
     private: Annotated[bool, Field(description="It may be at a private address.")] = False
+    each_recipient: Annotated[
+        bool, Field(description="One request for each recipient, who is named in it, instead of one for the issue.")
+    ] = False
+    connections: Annotated[
+        int, Field(ge=1, le=100, description="How many requests are underway at once, at most, with each_recipient.")
+    ] = 1
 
     def __post_init__(self) -> None:
         _check_url(self.url)
@@ -63,31 +68,49 @@ class Webhook:
             if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
                 raise ValueError(f"headers: {name!r} cannot be sent: a value is one line of ASCII")
 
+    @property
+    def personal(self) -> bool:
+        """Whether each recipient has a request of their own."""
+        return self.each_recipient
+
     def ways(self) -> Sequence[Way]:
         """One."""
-        return (Way(send=self.send),)
+        return (Way(send=self.send, connections=self.connections),)
 
     def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
-        """Post the issue of each parcel.
+        """Post each parcel.
 
         Raises:
-            ChannelError: no body can be made: its template is missing or wrong.
+            ChannelError: the template of the body is missing, or does not compile.
         """
         out = net.bound(timeout=self.timeout, private=self.private)
+        template = _Template(self.body) if self.body else None
         for parcel in parcels:
-            body = _body(parcel.issue, self.body)
-            headers = {"Content-Type": "application/json", **self.headers}
-            headers |= _signed(f"msg_{parcel.message_id.partition('@')[0]}", body, self.secret, datetime.now(UTC))
-            yield _posted(parcel.delivery, out, self.url, body, headers)
+            try:
+                body = self._body(parcel, template)
+            except (RenderError, ValueError) as error:
+                yield unsendable(parcel, error)
+            else:
+                yield _posted(parcel.delivery, out, self.url, body, self._headers(parcel, body))
 
     def check(self, net: Net) -> str:
         """Compile the template.  The address is not tried: a webhook knows no request that does nothing."""
         if self.body:
-            from publisher.templating import Templates
-
-            with _naming(self.body):
-                Templates().check_text(self.body.read_text("utf-8"))
+            _Template(self.body)
         return f"{urlsplit(self.url).hostname} was not tried: any request to a webhook is a delivery"
+
+    def _body(self, parcel: Parcel, template: _Template | None) -> bytes:
+        issue, payload = parcel.issue, _payload(parcel.issue)
+        recipient = {"recipient": _recipient(parcel)} if self.each_recipient else {}
+        if template:
+            return template.render(issue, payload=payload, **recipient).encode()
+        event = {"type": "issue.published", "timestamp": issue.created.isoformat(), "data": payload, **recipient}
+        return json.dumps(event, ensure_ascii=False).encode()
+
+    def _headers(self, parcel: Parcel, body: bytes) -> Mapping[str, str]:
+        identity = f"msg_{parcel.message_id.partition('@')[0]}"
+        signed = _signed(identity, body, self.secret, datetime.now(UTC))
+        return {"Content-Type": "application/json", **self.headers, **signed}
 
 
 KIND = Webhook
@@ -124,48 +147,63 @@ def _signed(identity: str, body: bytes, secrets: str, now: datetime) -> dict[str
     return {**headers, "webhook-signature": " ".join(signatures)} if signatures else headers
 
 
-def _body(issue: Issue, template: Path | None) -> bytes:
-    payload = _payload(issue)
-    if template:
-        return _rendered(template, issue, payload).encode()
-    event = {"type": "issue.published", "timestamp": issue.created.isoformat(), "data": payload}
-    return json.dumps(event, ensure_ascii=False).encode()
-
-
 def _payload(issue: Issue) -> Any:
     try:
         return json.loads(issue.document("issue.json").body)
     except (KeyError, ValueError) as error:
-        raise ChannelError(f"{issue.publication.name}, issue {issue.number}: no issue.json: {error!r}") from error
+        raise RenderError(f"{issue.publication.name}, issue {issue.number}: no issue.json: {error!r}") from error
 
 
-def _rendered(template: Path, issue: Issue, payload: Any) -> str:
-    from publisher.templating import Templates
+def _recipient(parcel: Parcel) -> Mapping[str, str]:
+    """To whom a request belongs, and by what the house knows it again.
 
-    with _naming(template):
-        text = Templates().render_text(
-            template.read_text("utf-8"),
-            issue=issue,
-            entries=issue.entries,
-            publication=issue.publication,
-            site=issue.publication.site,
-            payload=payload,
-        )
-        json.loads(text)
-    return text
+    Raises:
+        ValueError: the recipient is no address.
+    """
+    return {
+        "address": bare_address(parcel.recipient),
+        "name": parcel.subscriber.name,
+        "unsubscribe": parcel.subscriber.unsubscribe,
+        "token": parcel.token,
+    }
 
 
-@contextmanager
-def _naming(template: Path) -> Iterator[None]:
-    """Say which template it is that is missing, wrong, or makes something else than JSON."""
-    try:
-        yield
-    except RenderError as error:
-        raise ChannelError(f"{template}: {error}", hint=error.hint) from error
-    except json.JSONDecodeError as error:
-        raise ChannelError(f"{template} does not make JSON: {error}", hint="Write values as `| tojson`.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChannelError(f"{template} cannot be read: {error}") from error
+class _Template:
+    """The operator's own form of the body.
+
+    Raises:
+        ChannelError: it is missing, or does not compile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from publisher.templating import Templates
+
+        self._path, self._templates = path, Templates()
+        try:
+            self._text = path.read_text("utf-8")
+            self._templates.check_text(self._text)
+        except RenderError as error:
+            raise ChannelError(f"{path}: {error}", hint=error.hint) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ChannelError(f"{path} cannot be read: {error}") from error
+
+    def render(self, issue: Issue, **known: object) -> str:
+        """JSON.
+
+        Raises:
+            RenderError: it fails, or makes something else.
+        """
+        publication = issue.publication
+        common = {"issue": issue, "entries": issue.entries, "publication": publication, "site": publication.site}
+        try:
+            text = self._templates.render_text(self._text, **common, **known)
+            json.loads(text)
+        except RenderError as error:
+            raise RenderError(f"{self._path}: {error}", hint=error.hint) from error
+        except json.JSONDecodeError as error:
+            hint = "Write values as `| tojson`."
+            raise RenderError(f"{self._path} does not make JSON: {error}", hint=hint) from error
+        return text
 
 
 # --- what came back --------------------------------------------------------------------------------------------------
@@ -177,11 +215,14 @@ def _posted(delivery: int, net: Net, url: str, body: bytes, headers: Mapping[str
     except BadStatus as error:
         verdict, why = _judged(error.status)
         detail = f"{error}: {why}" if why else str(error)
+        if error.status == 410:
+            raise ChannelGone(str(error), hint="write another address in `url`, or take the channel out") from error
         return Receipt(delivery=delivery, verdict=verdict, detail=detail, retry_after=error.retry_after)
     except AddressRefused as error:
         return Receipt(delivery=delivery, verdict=Verdict.FAILED, detail=f"{error} ({error.hint})")
     except NetError as error:
-        return Receipt(delivery=delivery, verdict=Verdict.DEFERRED, detail=str(error))
+        verdict = Verdict.UNCERTAIN if error.asked else Verdict.DEFERRED
+        return Receipt(delivery=delivery, verdict=verdict, detail=str(error))
     verdict, why = _judged(status)
     return Receipt(delivery=delivery, verdict=verdict, detail=f"answered {status} {why}".strip())
 
@@ -192,8 +233,6 @@ def _judged(status: int) -> tuple[Verdict, str]:
         return Verdict.SENT, ""
     if 300 <= status < 400:
         return Verdict.FAILED, "it has moved; write the new address in `url`"
-    if status == 410:
-        return Verdict.FAILED, "it is gone; take the channel out"
     if status in (408, 425, 429) or status >= 500:
         return Verdict.DEFERRED, ""
     return Verdict.FAILED, ""

@@ -63,6 +63,56 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# --- a program that keeps what it is given ---------------------------------------------------------------------------
+
+
+class Letterbox:
+    """A program as sendmail is one, which writes what it gets into a folder and does what it is told besides.
+
+    Args:
+        then: lines of the shell that stand at its end.
+        first: lines of the shell that stand before it reads.
+    """
+
+    def __init__(self, folder: Path, *, first: str = "", then: str = "") -> None:
+        folder.mkdir()
+        self.program, self._folder = folder.with_suffix(".sh"), folder
+        keep = """
+            cd "$1"; shift
+            number=$(ls *.eml 2>/dev/null | wc -l)
+            printf '%s\\n' "$@" > "$number.arguments"
+            env > "$number.environment"
+            cat > part; mv part "$number.eml"
+        """
+        self.program.write_text(f"#!/bin/sh\n{first}\n{keep}\n{then}\n")
+        self.program.chmod(0o700)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return str(self.program), str(self._folder), "-f", "{sender}", "--", "{recipient}"
+
+    @property
+    def raw(self) -> list[bytes]:
+        """The messages, byte by byte, in the order in which they came."""
+        return self._all("eml")
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        return [message_from_bytes(one, policy=policy.default) for one in self.raw]  # type: ignore[misc]
+
+    @property
+    def arguments(self) -> list[list[str]]:
+        return [one.decode().split("\n")[:-1] for one in self._all("arguments")]
+
+    @property
+    def environments(self) -> list[dict[str, str]]:
+        return [dict(line.split("=", 1) for line in one.decode().splitlines()) for one in self._all("environment")]
+
+    def _all(self, ending: str) -> list[bytes]:
+        found = sorted(self._folder.glob(f"*.{ending}"), key=lambda path: int(path.stem))
+        return [path.read_bytes() for path in found]
+
+
 # --- a relay that keeps what it is given -----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
-from receivers import Relay, free_port, make_issue, make_parcel
+from receivers import Letterbox, Relay, free_port, make_issue, make_parcel
 
 from publisher.channels import Channel, kinds
 from publisher.errors import ChannelDown, ChannelError
@@ -55,6 +55,17 @@ def folder(tmp_path: Path) -> Stage:
         return [message_from_bytes(path.read_bytes())["Message-ID"] for path in written]
 
     return Stage(kinds()["folder"](path=outbox), kinds()["folder"](path=tmp_path / "file"), identities)
+
+
+@pytest.fixture
+def sendmail(tmp_path: Path) -> Stage:
+    letterbox = Letterbox(tmp_path / "letterbox")
+
+    def identities() -> list[str]:
+        return [message["Message-ID"] for message in letterbox.messages]
+
+    here, nobody = letterbox.command, [str(tmp_path / "nowhere"), "{recipient}"]
+    return Stage(kinds()["sendmail"](command=here), kinds()["sendmail"](command=tuple(nobody)), identities)
 
 
 @pytest.fixture(params=sorted(kinds()))

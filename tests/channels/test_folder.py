@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -74,13 +75,17 @@ def test_a_file_name_never_leads_out_of_the_folder(recipient: str, publication: 
     assert len(name) < 200
 
 
-def test_an_issue_that_cannot_be_mailed_or_recorded_is_told(tmp_path: Path, net: Net) -> None:
-    with pytest.raises(ChannelError, match="control character"):
-        list(Folder(path=tmp_path).send([make_parcel(issue=make_issue(title="a\x00b"))], net))
+def test_an_issue_that_cannot_be_mailed_or_recorded_is_broken_and_the_others_are_written(
+    tmp_path: Path, net: Net
+) -> None:
     plain = make_issue()
-    bare = Issue(id=3, number=3, publication=plain.publication, created=plain.created, entries=())
-    with pytest.raises(ChannelError, match=r"issue 3 has no document 'issue\.json'"):
-        list(Folder(path=tmp_path).send([make_parcel(issue=bare)], net))
+    unrecorded = replace(plain, id=3, number=3, documents=plain.documents[:-1])
+    issues = [make_issue(2, title="a\x00b"), unrecorded, plain]
+    told = [(r.verdict, r.detail) for r in Folder(path=tmp_path).send([make_parcel(issue=i) for i in issues], net)]
+    assert [verdict for verdict, _ in told] == [Verdict.BROKEN, Verdict.BROKEN, Verdict.SENT]
+    assert "control character" in told[0][1]
+    assert told[1][1] == "weekly, issue 3 has no document 'issue.json'"
+    assert names(tmp_path) == sorted([told[2][1], "weekly-1.json"])
 
 
 def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path, net: Net) -> None:

@@ -120,6 +120,24 @@ def test_a_refused_sender_is_our_fault_and_burns_nobody(relay: Relay, net: Net) 
     assert "from" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("answer", "gone"),
+    [
+        ("550 5.1.1 no such user", True),
+        ("550 no such user here", True),
+        ("550 5.7.1 your message looks like spam", False),
+        ("552 5.2.2 mailbox full", False),
+        ("450 4.2.1 greylisted", False),
+    ],
+)
+def test_a_recipient_who_is_not_there_is_told_from_one_who_is_refused(
+    relay: Relay, net: Net, answer: str, gone: bool
+) -> None:
+    relay.answers["RCPT", "reader1@example.org"] = answer
+    receipts = send(channel(relay.port), parcels(2), net)
+    assert [receipt.gone for receipt in receipts] == [gone, False]
+
+
 def test_a_relay_that_is_busy_at_mail_defers(relay: Relay, net: Net) -> None:
     relay.answers["MAIL", ""] = "451 later"
     assert verdicts(send(channel(relay.port), parcels(2), net)) == [DEFERRED, DEFERRED]
