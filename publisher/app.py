@@ -21,6 +21,7 @@ from publisher.compose import compose, preview
 from publisher.config import Settings
 from publisher.deliver import Paces, deliver, is_held
 from publisher.discover import Discovery, discover
+from publisher.doctor import Diagnosis, Dns, examine
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
 from publisher.log import logger
@@ -175,6 +176,17 @@ class App:
     def connect(self) -> Iterator[Finding]:
         """Whether the channels answer."""
         return connect(self.settings, self.net)
+
+    def doctor(self, name_server: str = "") -> Iterator[Diagnosis]:
+        """What should be mended so that mail arrives.
+
+        Args:
+            name_server: ``address`` or ``address:port``; empty: what the machine itself asks.
+
+        Raises:
+            ValueError: ``name_server`` is not of that form.
+        """
+        return examine(self.settings, Dns(name_server))
 
     def preview(self, publication: str) -> tuple[Issue, bool]:
         """The next issue as it would be made now, and whether anything waits for it."""

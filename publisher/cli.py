@@ -296,6 +296,39 @@ def check(
 
 
 @cli.command()
+def doctor(
+    name_server: Annotated[
+        str, typer.Option("--dns", help="The name server to ask, as ADDRESS or ADDRESS:PORT, not the machine's own.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """What should be mended so that mail arrives: SPF, DKIM and DMARC in DNS, the ways back, the relay.
+
+    Example: publisher doctor --dns 9.9.9.9
+    """
+    from publisher.doctor import Severity
+
+    with _house() as app:
+        try:
+            found = list(app.doctor(name_server))
+        except ValueError as error:
+            _end(f"--dns: {error}", WRONG)
+    if as_json:
+        _print_json([_plain(one) for one in found])
+    else:
+        marks = {Severity.WELL: "ok", Severity.NOTE: "-", Severity.WRONG: "!", Severity.UNASKED: "?"}
+        _table("", ("", "place", "about", "finding"), [(marks[o.severity], o.place, o.about, o.message) for o in found])
+        for one in found:  # below the table and never wrapped, so that it can be copied
+            if one.mend:
+                typer.echo(f"{marks[one.severity]} {one.place}, {one.about}: {one.message}\n{one.mend}\n")
+    severities = {one.severity for one in found}
+    if Severity.WRONG in severities:
+        raise typer.Exit(FAILED)
+    if Severity.UNASKED in severities:
+        raise typer.Exit(UNREACHED)
+
+
+@cli.command()
 def show() -> None:
     """The configuration in force, with every default filled in and secrets hidden.
 

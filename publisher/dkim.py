@@ -55,6 +55,8 @@ class Signer:
 
     Attributes:
         algorithm: ``rsa-sha256`` or ``ed25519-sha256``.
+        record: what DNS must say for it, as a TXT record at ``name``.
+        name: ``selector._domainkey.domain``.
 
     Raises:
         ValueError: one of them cannot be used; the message names it, and tells nothing of the key.
@@ -66,7 +68,10 @@ class Signer:
         if not _SELECTOR.fullmatch(selector):
             raise ValueError(f"selector: {selector!r} is not made of letters, digits, hyphens and dots")
         self.domain, self.selector = domain.lower(), selector
-        self.algorithm, self.sign = _algorithm(_loaded(key))
+        private = _loaded(key)
+        self.algorithm, self.sign = _algorithm(private)
+        self.name = f"{self.selector}._domainkey.{self.domain}"
+        self.record = f"v=DKIM1; k={self.algorithm.partition('-')[0]}; p={_public(private)}"
 
 
 class Seal:
@@ -166,6 +171,16 @@ def _algorithm(key: PrivateKeyTypes) -> tuple[str, Callable[[bytes], bytes]]:
         raise ValueError(f"key: {key.key_size} bits are too few; nobody believes less than {_FEWEST_BITS}")
     padding, digest = PKCS1v15(), Prehashed(SHA256())
     return "rsa-sha256", lambda hashed: key.sign(hashed, padding, digest)
+
+
+def _public(key: PrivateKeyTypes) -> str:
+    """The public key as DNS has it (RFC 6376 section 3.6.1, with the form that all use; RFC 8463 section 4.2)."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    if isinstance(key, Ed25519PrivateKey):
+        return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+    return base64.b64encode(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
 
 # --- the canonical form ----------------------------------------------------------------------------------------------

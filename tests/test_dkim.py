@@ -153,6 +153,10 @@ def test_a_body_may_differ_in_places(pieces: list[bytes], last: bytes) -> None:
     assert verdicts(sealed(b"From: a@example.org\r\n", b"To: b@example.org\r\n", *body)) == [True, True]
 
 
+def test_a_signer_knows_what_dns_must_say_of_it() -> None:
+    assert [dns(f"{one.name}.".encode()).decode() for one in signers()] == [one.record for one in signers()]
+
+
 def test_one_signer_is_enough() -> None:
     for signer in signers():
         assert verdicts(sealed(b"From: a@b.org\r\n", b"To: c@b.org\r\n", b"d\r\n", by=[signer]), 2) == [True, False]

@@ -300,7 +300,7 @@ here.
 | 0 | all is well |
 | 1 | something failed; the message says what |
 | 2 | wrong use, or a fault in the configuration |
-| 3 | nothing could be reached: the site, the mail server |
+| 3 | nothing could be reached: the site, the mail server, the name server |
 | 130 | interrupted from the keyboard |"""
 
 
