@@ -7,16 +7,15 @@ like an encoded word in a subject and folds the outcome into a header of its own
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from email.header import Header
 from email.utils import format_datetime
+from functools import lru_cache
 from html import escape
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -26,6 +25,7 @@ from urllib.parse import quote, urlsplit
 from publisher.dkim import Seal, Signer
 from publisher.errors import RenderError
 from publisher.model import Issue, Publication, Site
+from publisher.tokens import keyed_hash
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -189,9 +189,7 @@ def message_id(issue: int | str, channel: str, recipient: str, domain: str, secr
 
     The local part is a keyed hash of 160 bits, so that nobody learns a recipient from it or can guess another's.
     """
-    said = json.dumps([issue, channel, recipient]).encode()
-    digest = hmac.digest(secret.encode(), said, hashlib.sha256)[:20]
-    return f"{base64.b32encode(digest).decode().lower()}@{quote(domain, safe='')}"
+    return f"{keyed_hash(json.dumps([issue, channel, recipient]), secret, 20)}@{quote(domain, safe='')}"
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -226,6 +224,7 @@ def _writer(sender: str, site: Site) -> _Mailbox:
         raise RenderError(message, hint="Write `from: Name <news@example.org>` in the channel.") from error
 
 
+@lru_cache(maxsize=64)  # the same address is asked for several times in a row
 def _mailbox(text: str) -> _Mailbox:
     text = text.strip(" ")
     if not text.endswith(">"):

@@ -216,8 +216,8 @@ class Parcel:
     issue: Issue
     subscriber: Subscriber = Subscriber()
     token: str = ""
-    """By what the house knows the delivery again when something comes back: of ``a`` to ``z``, ``2`` to ``7`` and
-    ``-``, fit for the local part of an address (VERP); empty where nothing can come back."""
+    """By what the house knows the delivery again when something comes back: of small letters, digits and ``-``,
+    fit for the local part of an address (VERP); empty where nothing can come back."""
 
 
 class Verdict(StrEnum):

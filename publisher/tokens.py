@@ -1,23 +1,24 @@
-"""Tokens that lead back to a row: the bounce address of a delivery, the link by which its reader leaves the list."""
+"""Names that nobody can guess: tokens that lead back to a row, and the keyed hash that they are made with."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
+from functools import lru_cache
 
-_FORM = re.compile(r"([1-9a-v][0-9a-v]{0,12}|0)-([a-z2-7]{26})")
+_BYTES = 16
+_FORM = re.compile(r"([1-9a-v][0-9a-v]{0,12}|0)-([0-9a-f]{32})")
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
 def token(purpose: str, number: int, secret: str) -> str:
-    """A name for a row that nobody can guess or use for anything else: small letters, digits and one hyphen.
+    """A name for a row that cannot be guessed, and is good for one purpose: small letters, digits and one hyphen.
 
-    At most 40 characters (RFC 5321 section 4.5.3.1.1 leaves 64 for the whole local part of an address); 130 bits of it
+    At most 46 characters (RFC 5321 section 4.5.3.1.1 leaves 64 for the whole local part of an address); 128 bits of it
     are a keyed hash.  Capitals mean the same, for there are mail servers that write an address anew.
     """
-    return f"{_written(number)}-{_seal(purpose, number, secret)}"
+    return f"{_written(number)}-{keyed_hash(f'{purpose} {number}', secret, _BYTES)}"
 
 
 def opened(purpose: str, token: str, secret: str) -> int | None:
@@ -26,12 +27,21 @@ def opened(purpose: str, token: str, secret: str) -> int | None:
     if not match:
         return None
     number = int(match[1], 32)
-    return number if hmac.compare_digest(match[2], _seal(purpose, number, secret)) else None
+    return number if hmac.compare_digest(match[2], keyed_hash(f"{purpose} {number}", secret, _BYTES)) else None
 
 
-def _seal(purpose: str, number: int, secret: str) -> str:
-    digest = hmac.digest(secret.encode(), f"{purpose} {number}".encode(), hashlib.sha256)
-    return base64.b32encode(digest)[:26].decode().lower()
+def keyed_hash(text: str, secret: str, size: int) -> str:
+    """BLAKE2b with a key (RFC 7693 section 2.9), ``size`` bytes in hexadecimal digits.
+
+    Not HMAC: three of these are made for each message, and it takes a tenth of the time.
+    """
+    return hashlib.blake2b(text.encode(), digest_size=size, key=_key(secret)).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _key(secret: str) -> bytes:
+    """Of a secret of any length, the 64 bytes that a key may have."""
+    return hashlib.blake2b(secret.encode()).digest()
 
 
 def _written(number: int) -> str:

@@ -14,7 +14,7 @@ from publisher.mime import check_address
 from publisher.options import Secret
 
 _LONGEST_LOCAL = 64  # RFC 5321 section 4.5.3.1.1
-_TOKEN = 40  # characters that a token has at most
+_TOKEN = 46  # characters that a token has at most
 
 
 @dataclass(frozen=True, kw_only=True)

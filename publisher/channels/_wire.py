@@ -11,15 +11,16 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from publisher.errors import ChannelDown, ChannelError
 
+T = TypeVar("T")
 Commands = tuple[bytes, bytes, bytes]
 """MAIL, RCPT and DATA of one mail, each with its line end."""
 
@@ -128,7 +129,7 @@ class Wire:
     All of it raises ``Lost``, after which only ``close`` makes sense.
 
     Args:
-        timeout: seconds for a whole reply, however slowly it drips in; ten times as long at the end of a mail.
+        timeout: seconds for a whole reply, twice as long if it drips in; ten times as long at the end of a mail.
         pipelining: False for a command at a time, whatever the relay offers.
 
     Attributes:
@@ -139,6 +140,7 @@ class Wire:
     def __init__(self, connected: socket.socket, timeout: float, *, pipelining: bool = True) -> None:
         self._socket = connected
         self._timeout = timeout
+        connected.settimeout(timeout)  # once: to tell it before each call would cost more than most of them
         self._may_pipeline = pipelining
         self._received = bytearray()
         self._resting = True
@@ -250,6 +252,7 @@ class Wire:
         """
         if self._resting and not self.closing:
             self._timeout = _FAREWELL
+            self._socket.settimeout(_FAREWELL)
             with suppress(Lost):
                 self.command(b"QUIT")
         self.drop()
@@ -289,11 +292,20 @@ class Wire:
     def _write(self, data: bytes, *, patience: int = 1) -> None:
         if self._received and not self._received.startswith(b"421"):
             raise NotSmtp(f"it answers what it was not asked: {printable(bytes(self._received))}")
-        try:
-            self._socket.settimeout(self._timeout * patience)
-            self._socket.sendall(data)
-        except OSError as error:
-            raise Lost(error.strerror or str(error)) from error
+        left, ends = memoryview(data), time.monotonic() + self._timeout * patience
+        while left:
+            left = left[self._patiently(partial(self._socket.send, left), ends) :]
+
+    def _patiently(self, act: Callable[[], T], ends: float) -> T:
+        """Try again after each wait that was in vain, until the time is over."""
+        while True:
+            try:
+                return act()
+            except TimeoutError as error:
+                if time.monotonic() >= ends:
+                    raise Lost("timed out") from error
+            except OSError as error:
+                raise Lost(error.strerror or str(error)) from error
 
     def _lines(self, ends: float) -> Iterator[re.Match[bytes]]:
         """The lines of one reply (RFC 5321 section 4.2.1)."""
@@ -311,21 +323,17 @@ class Wire:
 
     def _line(self, ends: float) -> bytes:
         while (end := self._received.find(b"\n")) < 0 and len(self._received) <= _LONGEST_LINE:
-            self._received += self._receive(ends - time.monotonic())
+            self._received += self._receive(ends)
         if not 0 <= end <= _LONGEST_LINE:
             raise NotSmtp("it does not speak SMTP: a line without end")
         line = bytes(self._received[:end]).removesuffix(b"\r")
         del self._received[: end + 1]
         return line
 
-    def _receive(self, left: float) -> bytes:
-        try:
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._socket.settimeout(left)
-            data = self._socket.recv(_LONGEST_LINE)
-        except OSError as error:
-            raise Lost(error.strerror or str(error)) from error
+    def _receive(self, ends: float) -> bytes:
+        if time.monotonic() >= ends:  # it drips
+            raise Lost("timed out")
+        data = self._patiently(partial(self._socket.recv, _LONGEST_LINE), ends)
         if not data:
             raise Lost("the relay hung up")
         return data

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,15 @@ from publisher.store.rows import (
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from publisher.store.channels import Channels
+    from publisher.store.deliveries import Deliveries
+    from publisher.store.entries import Entries
+    from publisher.store.issues import Issues
+    from publisher.store.publications import Publications
+    from publisher.store.runs import Runs
+    from publisher.store.sources import Sources
+    from publisher.store.suppressions import Suppressions
 
 __all__ = [
     "Arrival",
@@ -133,23 +143,63 @@ class Store:
 
 
 class Tx:
-    """One transaction, by concern."""
+    """One transaction, by concern; a concern is made when it is asked for first."""
 
     def __init__(self, connection: Connection, owner: str) -> None:
-        from publisher.store.channels import Channels
-        from publisher.store.deliveries import Deliveries
-        from publisher.store.entries import Entries
-        from publisher.store.issues import Issues
-        from publisher.store.publications import Publications
-        from publisher.store.runs import Runs
+        self._connection, self._owner = connection, owner
+
+    @cached_property
+    def sources(self) -> Sources:
+        """How each source stands."""
         from publisher.store.sources import Sources
+
+        return Sources(self._connection, self._owner)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """All entries of all sources."""
+        from publisher.store.entries import Entries
+
+        return Entries(self._connection, self._owner)
+
+    @cached_property
+    def publications(self) -> Publications:
+        """How each publication stands."""
+        from publisher.store.publications import Publications
+
+        return Publications(self._connection, self._owner)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The slots that have run."""
+        from publisher.store.runs import Runs
+
+        return Runs(self._connection, self._owner)
+
+    @cached_property
+    def issues(self) -> Issues:
+        """All issues of all publications."""
+        from publisher.store.issues import Issues
+
+        return Issues(self._connection, self._owner)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """How each channel stands."""
+        from publisher.store.channels import Channels
+
+        return Channels(self._connection, self._owner)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """All deliveries of all issues."""
+        from publisher.store.deliveries import Deliveries
+
+        return Deliveries(self._connection, self._owner)
+
+    @cached_property
+    def suppressions(self) -> Suppressions:
+        """Who shall get nothing, and what came back."""
         from publisher.store.suppressions import Suppressions
 
-        self.sources = Sources(connection, owner)
-        self.entries = Entries(connection, owner)
-        self.publications = Publications(connection, owner)
-        self.runs = Runs(connection, owner)
-        self.issues = Issues(connection, owner)
-        self.channels = Channels(connection, owner)
-        self.deliveries = Deliveries(connection, owner)
-        self.suppressions = Suppressions(connection, owner)
+        return Suppressions(self._connection, self._owner)

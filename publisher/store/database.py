@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,21 @@ def connect(url: str) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees the database as it is now, whatever others write meanwhile."""
-    with translated(engine), engine.execution_options(**_READING[engine.dialect.name]).begin() as connection:
+    with translated(engine), _bent(engine, "read").begin() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that is committed at the end, or rolled back by an exception."""
-    with translated(engine), engine.execution_options(**_WRITING[engine.dialect.name]).begin() as connection:
+    with translated(engine), _bent(engine, "write").begin() as connection:
         yield connection
+
+
+@lru_cache(maxsize=64)
+def _bent(engine: Engine, how: str) -> Engine:
+    """The engine with the options of such transactions; to make it anew would cost more than a small transaction."""
+    return engine.execution_options(**(_READING if how == "read" else _WRITING)[engine.dialect.name])
 
 
 _READING: dict[str, dict[str, Any]] = {
