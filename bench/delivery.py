@@ -169,14 +169,14 @@ class Bench:
     def source(self) -> Cost:
         """Postfix's load generator: bytes that are ready, and nothing to remember."""
         self.expected += self.messages
-        size = str(len(self._letter().to("reader0@example.org", "0@example.org")))
+        size = str(len(self._letter().to(house.parcel(self.issue, 0))))
         words = ["-d", "-s", "1", "-m", str(self.messages), "-l", size, f"127.0.0.1:{self.near.port}"]
         return timed(self.messages, lambda: subprocess.run([str(SOURCE), *words], check=True))  # noqa: S603 (as above)
 
     def letter(self, count: int, signers: Iterable[Signer] = ()) -> Cost:
         """One message made, and signed."""
-        letter = self._letter(signers)
-        return repeated(count, lambda: letter.to("reader0@example.org", "0@example.org"))
+        letter, parcel = self._letter(signers), house.parcel(self.issue, 0)
+        return repeated(count, lambda: letter.to(parcel))
 
     def bare(self) -> Cost:
         """The RSA operation without which there is no signature."""
@@ -191,7 +191,7 @@ class Bench:
     @property
     def sizes(self) -> tuple[int, int]:
         """Bytes of a message, ours and the usual one."""
-        ours = self._letter().to("reader0@example.org", "0@example.org")
+        ours = self._letter().to(house.parcel(self.issue, 0))
         return len(ours), len(peer.message(self.issue, "reader0@example.org").as_bytes())
 
     def _letter(self, signers: Iterable[Signer] = ()) -> Letter:

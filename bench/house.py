@@ -15,7 +15,7 @@ from publisher import channels, config, sources
 from publisher.app import App
 from publisher.channels import Channel, Receipts, Way
 from publisher.config import Settings
-from publisher.model import Done, Issue, Parcel, Receipt, State, Verdict, Work
+from publisher.model import Done, Issue, Parcel, Receipt, State, Subscriber, Verdict, Work
 from publisher.net import Net
 
 SENDER = "Harbour News <news@news.example.org>"
@@ -105,13 +105,27 @@ def deliver(app: App, recipients: int) -> None:
 
 def send(app: App, issue: Issue, recipients: int) -> None:
     """Send an issue of which the ledger knows nothing."""
-    parcels = (
-        Parcel(delivery=n, recipient=f"reader{n}@example.org", message_id=f"{n}@news.example.org", issue=issue)
-        for n in range(recipients)
-    )
+    parcels = (parcel(issue, number) for number in range(recipients))
     channel: Channel = app.settings.channels[CHANNEL].options
     if any(receipt.verdict is not Verdict.SENT for receipt in channel.send(parcels, app.net)):
         raise SystemExit("not all were sent")
+
+
+def parcel(issue: Issue, number: int) -> Parcel:
+    """The issue on its way to one reader."""
+    address = f"reader{number}@example.org"
+    return Parcel(
+        delivery=number,
+        recipient=address,
+        message_id=f"{number}@news.example.org",
+        issue=issue,
+        subscriber=Subscriber(address=address, unsubscribe=unsubscribe(number)),
+    )
+
+
+def unsubscribe(number: int) -> str:
+    """Where a reader leaves the list."""
+    return f"https://news.example.org/unsubscribe/{number:032}"
 
 
 def sent(app: App) -> int:

@@ -9,15 +9,28 @@ from email.utils import format_datetime
 
 import dkim  # type: ignore[import-untyped]  # it ships no type information
 
-from bench.house import DOMAIN, SELECTOR, SENDER
-from publisher.model import Issue
+from bench.house import DOMAIN, SELECTOR, SENDER, unsubscribe
+from publisher.mime import filled
+from publisher.model import Issue, Subscriber
 
-_SIGNED = ("From", "To", "Subject", "Date", "Message-ID", "List-Id", "MIME-Version", "Content-Type")
+_SIGNED = (
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "List-Id",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "MIME-Version",
+    "Content-Type",
+)
 _INCLUDED = [name.lower().encode() for name in _SIGNED]
 
 
 def message(issue: Issue, recipient: str) -> EmailMessage:
     """The same documents and much the same headers as the house mails."""
+    reader = Subscriber(address=recipient, unsubscribe=unsubscribe(0))
     mail = EmailMessage(policy=SMTP)
     mail["To"] = recipient
     mail["Message-ID"] = f"<{recipient.partition('@')[0]}.{issue.number}@news.example.org>"
@@ -25,10 +38,12 @@ def message(issue: Issue, recipient: str) -> EmailMessage:
     mail["Subject"] = issue.document("subject.txt").text
     mail["Date"] = format_datetime(issue.created)
     mail["List-Id"] = "<weekly.news.example.org>"
+    mail["List-Unsubscribe"] = f"<{reader.unsubscribe}>"
+    mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail["Auto-Submitted"] = "auto-generated"
     mail["Precedence"] = "bulk"
-    mail.set_content(issue.document("mail.txt").text)
-    mail.add_alternative(issue.document("mail.html").text, subtype="html")
+    mail.set_content(filled(issue.document("mail.txt"), reader).text)
+    mail.add_alternative(filled(issue.document("mail.html"), reader).text, subtype="html")
     return mail
 
 

@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +25,11 @@ from publisher.doctor import Diagnosis, Dns, examine
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
 from publisher.log import logger
-from publisher.mime import message_id
-from publisher.model import Clock, Issue, Item, Outcome, Parcel, Receipt, Step, Work
+from publisher.mime import bare_address, filled, message_id
+from publisher.model import Clock, Document, Issue, Item, Outcome, Parcel, Receipt, Step, Work
 from publisher.net import Net
 from publisher.publish import publish, stale
+from publisher.renderers import example
 from publisher.status import Status, status
 from publisher.store import Store, open_store
 from publisher.templating import Templates
@@ -123,6 +124,7 @@ class App:
                 settings,
                 store=store,
                 net=self.net,
+                templates=self.templates,
                 secret=self.secret,
                 clock=clock,
                 stop=self.stopping,
@@ -192,6 +194,10 @@ class App:
         """The next issue as it would be made now, and whether anything waits for it."""
         return preview(publication, self.settings, store=self.store, templates=self.templates, clock=self.clock)
 
+    def as_read(self, document: Document) -> Document:
+        """A document of an issue as an example of a subscriber reads it."""
+        return filled(document, example(self.settings.model_site()))
+
     def send_test(self, publication: str, address: str) -> Receipt:
         """Send the next issue to one address, on the publication's first channel that speaks to persons.
 
@@ -208,7 +214,8 @@ class App:
         if not issue.entries:
             raise PublisherError(f"{publication} has no entry yet", hint="run `publisher collect` first")
         unique = message_id(f"test {secrets.token_hex(8)}", ways[0], address, self.settings.site_host, self.secret)
-        parcel = Parcel(delivery=0, recipient=address, message_id=unique, issue=issue)
+        reader = replace(example(self.settings.model_site()), address=bare_address(address))
+        parcel = Parcel(delivery=0, recipient=address, message_id=unique, issue=issue, subscriber=reader)
         way: Channel = self.settings.channels[ways[0]].options
         [receipt] = way.send([parcel], self.net)
         return receipt

@@ -12,6 +12,8 @@ from publisher.errors import ChannelError, PublisherError
 from publisher.net import Net
 from publisher.templating import Templates
 
+_SLOWER = "so each recipient's mail is rendered by itself, which takes longer"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -30,8 +32,8 @@ def check(settings: Settings, templates: Templates) -> Iterator[Finding]:
         yield from (_compiles(templates, "templates", name) for name in templates.names())
     for name, digest in settings.digests.items():
         for kind in ("html", "txt"):
-            yield _compiles(templates, f"publications.{name}.digest.template", f"{digest.template}.{kind}.j2")
-        yield _try(f"publications.{name}.digest.subject", templates.check_text, digest.subject)
+            yield from _of_a_mail(templates, f"publications.{name}.digest.template", f"{digest.template}.{kind}.j2")
+        yield from _of_a_subject(templates, f"publications.{name}.digest.subject", digest.subject)
         ways = [settings.channels[channel].options.personal for channel in settings.publications[name].deliver]
         if any(ways) and not settings.publications[name].recipients:
             yield Finding(f"publications.{name}.recipients", "nobody is named, so its issues reach no one", False)
@@ -57,6 +59,20 @@ def _file_compiles(templates: Templates, file: Path) -> str:
     except OSError as error:
         raise ChannelError(f"{file}: cannot be read: {error.strerror}") from error
     return f"{file.name} compiles"
+
+
+def _of_a_mail(templates: Templates, place: str, name: str) -> Iterator[Finding]:
+    compiled = _compiles(templates, place, name)
+    yield compiled
+    if compiled.well and (line := templates.beyond_printing(name, "subscriber")):
+        yield Finding(place, f"{line}: `subscriber` is not only printed, {_SLOWER}", True)
+
+
+def _of_a_subject(templates: Templates, place: str, text: str) -> Iterator[Finding]:
+    compiled = _try(place, templates.check_text, text)
+    yield compiled
+    if compiled.well and templates.mentions(text, "subscriber"):
+        yield Finding(place, f"`subscriber` is in the subject, {_SLOWER}", True)
 
 
 def _compiles(templates: Templates, place: str, name: str) -> Finding:

@@ -225,7 +225,7 @@ def preview(
         folder = output / publication
         folder.mkdir(parents=True, exist_ok=True)
         for document in issue.documents:
-            (folder / document.name).write_bytes(document.body)
+            (folder / document.name).write_bytes(app.as_read(document).body)
         if not waiting:
             typer.echo("Nothing is waiting for the next issue; this is how one of the newest entries would look.")
         typer.echo(f"{issue.subject}\n{len(issue.entries)} entries, written to {folder / 'mail.html'}")
@@ -444,7 +444,7 @@ def issue_show(
     Example: publisher issue show 3 --document mail.html > issue.html
     """
     with _house() as app, app.store.read() as tx:
-        documents = {found.name: found for found in tx.issues.documents(number)}
+        documents = {found.name: app.as_read(found) for found in tx.issues.documents(number)}
     if document not in documents:
         _end(f"issue {number} has no {document}; it has: {', '.join(documents) or 'nothing, it is not there'}", WRONG)
     typer.echo(documents[document].text)

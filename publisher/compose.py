@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from publisher.config import Settings
 from publisher.errors import RenderError, TooLong
 from publisher.model import Clock, Done, Entry, Issue, Outcome, Work
-from publisher.renderers import Renderer, digest
+from publisher.renderers import DigestRenderer, Renderer, digest
 from publisher.store import PublicationState, Store, Tx
 from publisher.templating import Templates
 
@@ -69,7 +69,7 @@ def preview(name: str, settings: Settings, *, store: Store, templates: Templates
     return (fit(issue, renderer(name, settings, templates)) if issue.entries else issue), waiting
 
 
-def renderer(name: str, settings: Settings, templates: Templates) -> Renderer[Issue]:
+def renderer(name: str, settings: Settings, templates: Templates) -> DigestRenderer:
     """The renderer of a publication's issues."""
     options = settings.digest(name)
     return digest(templates, template=options.template, subject=options.subject)

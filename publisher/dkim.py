@@ -28,6 +28,7 @@ _SIGNED = frozenset(
         "list-id",
         "list-unsubscribe",
         "list-unsubscribe-post",
+        "feedback-id",
         "mime-version",
         "content-type",
     }
@@ -80,7 +81,8 @@ class Seal:
     Args:
         signers: each adds a header of its own.
         shared: the headers that do not differ, each ended by CRLF.
-        personal: the names of those that do, in the order in which messages have them; all of them are signed.
+        personal: the names of those that do, in the order in which messages have them; all of them are signed.  Where
+            a message has one of them not, that is signed too, and nobody can add it (RFC 6376 section 5.4).
         body: the body's shared pieces; between two of them stands what differs.  A piece is whole lines, ended by
             CRLF, and no piece but the last ends in an empty line.
         moment: when they were signed (``t=``); the same moment gives the same signatures.

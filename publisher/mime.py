@@ -11,20 +11,20 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from datetime import UTC
 from email.header import Header
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import escape
 from ipaddress import ip_address
-from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from publisher.dkim import Seal, Signer
 from publisher.errors import RenderError
-from publisher.model import Issue, Publication, Site
+from publisher.model import Document, Issue, Parcel, Publication, Site, Subscriber
 from publisher.tokens import keyed_hash
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -38,18 +38,24 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PRINTABLE = re.compile(r"[ -~]*")
 _ATOMS = re.compile(rf"{_ATOM}(?: {_ATOM})*")
 _UNQUOTED = re.compile(r"[^\W\d_]\w*(?: \w+)*")
-_MESSAGE_ID = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
+_MESSAGE_ID = re.compile(r"(?!.*=\?)[!-;=?A-~]+@[!-;=?A-~]+")
+_TOKEN = re.compile("[a-z2-7-]+")
+_URL = re.compile(r"(?!.*=\?)https?://[!#-;=?-\[\]_a-z~]+")  # one that can be written as it is
 _URL_SAFE = "%/:;?#[]@!$&'()*+,=~"
+_MAIL_SAFE = "@!$'*+"  # RFC 6068 section 2
 
 _LONGEST_PLAIN = 600  # with a header's name and an address it stays below the 998 bytes that a line may have
 _LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 _LONGEST_ENCODED_LINE = 76  # RFC 2047 section 2
 
-_PERSONAL = ("To", "Message-ID")
+_PERSONAL = ("To", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 # U+FFFF is no character, and XML cannot hold it: `collect.tidy` keeps it out of all that a template shows.
 _SLOT = re.compile("\uffff([a-z_]+)\uffff".encode())
 # In an encoded body all else is ASCII.
 _MARK = re.compile("\uffff(txt|html):([a-z_]+)\uffff".encode())
+_NAMES = frozenset(field.name for field in fields(Subscriber))
+# What fills a slot as it is: one line of ASCII that neither HTML nor quoted-printable writes in another way.
+_READY = re.compile(r"[ !#-%(-;?-~]{0,75}")
 
 
 class Letter:
@@ -66,19 +72,30 @@ class Letter:
         reply_to: where answers go; when empty, to the sender.
         signers: whose signatures (DKIM) stand above it.  They tell the moment of the issue and not the present one, so
             that each attempt sends the same bytes.
+        unsubscribe_mail: where a mail leads off the list, such as ``unsubscribe+{token}@example.org``; empty: nowhere.
 
     Attributes:
         sender: the bare address, for the envelope.
         utf8: it can only travel where SMTPUTF8 (RFC 6531) is spoken, whoever it goes to.
 
     Raises:
-        RenderError: it cannot be written: a document is missing, a header's value has control characters.
+        RenderError: it cannot be written: a document is missing, a header's value has control characters, nothing is
+            known to fill one of its slots with.
     """
 
-    def __init__(self, issue: Issue, *, sender: str, reply_to: str = "", signers: Sequence[Signer] = ()) -> None:
+    def __init__(
+        self,
+        issue: Issue,
+        *,
+        sender: str,
+        reply_to: str = "",
+        signers: Sequence[Signer] = (),
+        unsubscribe_mail: str = "",
+    ) -> None:
         try:
             writer = _writer(sender, issue.publication.site)
             answers = _mailbox(reply_to) if reply_to else None
+            self._mailto = _mailto(unsubscribe_mail) if unsubscribe_mail else None
             message = _headers(issue, writer, answers) + _alternatives(_body(issue, "txt"), _body(issue, "html"))
         except KeyError as error:
             raise RenderError(f"{_told(issue)} has no document {error}") from error
@@ -87,47 +104,56 @@ class Letter:
         headers, _, body = message.partition(b"\r\n\r\n")
         self._headers = headers + b"\r\n"
         self._pieces, self._slots = _taken_apart(body)
+        if unknown := {name for _, name in self._slots} - _NAMES:
+            raise RenderError(f"{_told(issue)}: nothing is known to fill the slot {min(unknown)!r} with")
         self._seal = (
             Seal(signers, shared=self._headers, personal=_PERSONAL, body=self._pieces, moment=issue.created)
             if signers
             else None
         )
-        self._told = _told(issue)
         self.sender = writer.address
         self.utf8 = needs_utf8(writer.address) or bool(answers and needs_utf8(answers.address))
 
-    def to(self, recipient: str, message_id: str, slots: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    def to(self, parcel: Parcel) -> bytes:
         """The whole message to one recipient: CRLF throughout, ready for DATA, but not dot-stuffed.
 
-        Args:
-            slots: what stands for this recipient in each slot; one line of plain text, escaped here where it is HTML.
+        Its slots are filled from ``parcel.subscriber``, escaped where they are in HTML.  Where there is an address to
+        unsubscribe at, the headers say so (RFC 2369; for one click, RFC 8058).
 
         Raises:
-            ValueError: the recipient is no address, or a slot's text is not one line.
-            RenderError: nothing is said of a slot that the letter has.
+            ValueError: the recipient is no address, or something else of the parcel cannot be written.
         """
-        if not _MESSAGE_ID.fullmatch(message_id):
-            raise ValueError(f"not a message id: {message_id!r}")
-        personal = _field("To", _mailbox(recipient).written("To")) + _field("Message-ID", f"<{message_id}>")
-        filled = self._filled(slots)
+        personal = b"".join(_field(name, value) for name, value in self._own_values(parcel))
+        filled = [_filling(kind, getattr(parcel.subscriber, name)) for kind, name in self._slots]
         signatures = self._seal.on(personal, filled) if self._seal else b""
         message = [signatures, personal, self._headers, b"\r\n", self._pieces[0]]
         for own, shared in zip(filled, self._pieces[1:], strict=True):
             message += own, shared
         return b"".join(message)
 
-    def _filled(self, slots: Mapping[str, str]) -> list[bytes]:
-        try:
-            return [_filling(kind, slots[name]) for kind, name in self._slots]
-        except KeyError as error:
-            raise RenderError(f"{self._told}: nothing is known to fill the slot {error} with") from error
+    def _own_values(self, parcel: Parcel) -> Iterator[tuple[str, str]]:
+        if not _MESSAGE_ID.fullmatch(parcel.message_id):
+            raise ValueError(f"not a message id: {parcel.message_id!r}")
+        yield "To", _mailbox(parcel.recipient).written("To")
+        yield "Message-ID", f"<{parcel.message_id}>"
+        if not parcel.subscriber.unsubscribe:
+            return
+        url = _url(parcel.subscriber.unsubscribe)
+        by_mail = f", <{self._mailto.of(parcel.token)}>" if self._mailto and parcel.token else ""
+        yield "List-Unsubscribe", f"<{url}>{by_mail}"
+        if url.startswith("https://"):
+            yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
 
 
 class Letters:
     """The letters of a stream of parcels, which come issue by issue: each issue is serialised once."""
 
-    def __init__(self, *, sender: str, reply_to: str = "", signers: Sequence[Signer] = ()) -> None:
-        self._sender, self._reply_to, self._signers = sender, reply_to, signers
+    def __init__(
+        self, *, sender: str, reply_to: str = "", signers: Sequence[Signer] = (), unsubscribe_mail: str = ""
+    ) -> None:
+        self._letter = partial(
+            Letter, sender=sender, reply_to=reply_to, signers=signers, unsubscribe_mail=unsubscribe_mail
+        )
         self._last: tuple[Issue, Letter] | None = None
 
     def of(self, issue: Issue) -> Letter:
@@ -137,7 +163,7 @@ class Letters:
             RenderError: it cannot be written.
         """
         if self._last is None or self._last[0] != issue:
-            self._last = issue, Letter(issue, sender=self._sender, reply_to=self._reply_to, signers=self._signers)
+            self._last = issue, self._letter(issue)
         return self._last[1]
 
 
@@ -150,6 +176,20 @@ def slot(name: str) -> str:
     if not re.fullmatch("[a-z_]+", name):
         raise ValueError(f"not the name of a slot: {name!r} (a to z and _)")
     return f"\uffff{name}\uffff"
+
+
+ANYBODY = Subscriber(**{name: slot(name) for name in _NAMES})
+"""What templates are given as the subscriber where each is written to later: each field is a slot."""
+
+
+def filled(document: Document, subscriber: Subscriber) -> Document:
+    """A document of a mail as one subscriber reads it, for those who only look at it: its slots are filled."""
+
+    def own(slot: re.Match[bytes]) -> bytes:
+        text: str = getattr(subscriber, slot[1].decode())
+        return (escape(text) if document.media_type == "text/html" else text).encode()
+
+    return replace(document, body=_SLOT.sub(own, document.body))
 
 
 def check_address(text: str) -> str:
@@ -256,6 +296,25 @@ def _unquoted(name: str) -> str:
     return name
 
 
+class _Mailto(NamedTuple):
+    """Addresses as URLs (RFC 6068), of which each has another token."""
+
+    before: str
+    after: str
+
+    def of(self, token: str) -> str:
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"not a token: {token[:60]!r}")
+        return f"mailto:{self.before}{token}{self.after}"
+
+
+def _mailto(pattern: str) -> _Mailto:
+    before, token, after = _address(pattern).partition("{token}")
+    if not token:
+        raise ValueError(f"{pattern!r} does not say where the {{token}} goes")
+    return _Mailto(quote(before, safe=_MAIL_SAFE), quote(after, safe=_MAIL_SAFE))
+
+
 def _mail_domain(url: str) -> str:
     """The host of a URL as a mail domain; an IP address as a literal (RFC 5321 section 4.1.3)."""
     host = urlsplit(url).hostname or ""
@@ -281,7 +340,9 @@ def _values(issue: Issue, sender: _Mailbox, reply_to: _Mailbox | None) -> Iterat
     yield "Subject", _unstructured("Subject", issue.document("subject.txt").text.strip())
     yield "Date", format_datetime(issue.created.astimezone(UTC))
     yield "List-Id", _list_id(publication)
-    yield "List-Archive", f"<{quote(publication.address(), safe=_URL_SAFE)}>"
+    yield "List-Archive", f"<{_url(publication.address())}>"
+    yield "List-Help", f"<{_url(publication.address())}>"
+    yield "Feedback-ID", _feedback_id(issue)
     yield "Auto-Submitted", "auto-generated"
     yield "Precedence", "bulk"
     yield "Content-Language", quote(publication.language, safe="")
@@ -294,9 +355,33 @@ def _list_id(publication: Publication) -> str:
     return f"<{quote(publication.name, safe='')}.{quote(host, safe='')}>"
 
 
+def _feedback_id(issue: Issue) -> str:
+    """By what Gmail counts complaints: https://support.google.com/mail/answer/6254652.
+
+    The issue, its publication, and last the sender in 5 to 15 characters; no two of them may be the same.
+    """
+    publication = issue.publication
+    name, host = quote(publication.name, safe=""), urlsplit(publication.site.url).hostname or ""
+    sender = hashlib.sha256(host.encode()).hexdigest()[:10]
+    return f"{name}-{issue.number}:{name}:{sender}"
+
+
+def _url(text: str) -> str:
+    """The address of a page as a header has it, in ASCII."""
+    if _URL.fullmatch(text):
+        return text
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"not the address of a web page: {text[:60]!r}")
+    # Readers look for encoded words even here.
+    return quote(_one_line(text), safe=_URL_SAFE).replace("=?", "=%3F")
+
+
 def _field(name: str, value: str) -> bytes:
     """One header; a value comes already checked and encoded, this is the last look at it."""
-    lines = f"{name}: {value}".encode().split(b"\r\n")
+    header = f"{name}: {value}"
+    if len(header) <= _LONGEST_LINE and _PRINTABLE.fullmatch(header):
+        return header.encode() + b"\r\n"
+    lines = header.encode().split(b"\r\n")
     folded = all(line.startswith(b" ") and line.strip() for line in lines[1:])
     if not folded or any(len(line) > _LONGEST_LINE or _BROKEN.search(line) for line in lines):
         raise ValueError(f"{name} cannot be written in a header: {value[:60]!r}")
@@ -350,6 +435,8 @@ def _taken_apart(body: bytes) -> tuple[list[bytes], list[tuple[str, str]]]:
 
 
 def _filling(kind: str, value: str) -> bytes:
+    if _READY.fullmatch(value):
+        return value.encode() + b"=\r\n"
     line = _one_line(value)
     return _to_be_continued((escape(line) if kind == "html" else line).encode())
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import publisher
@@ -19,7 +20,7 @@ from publisher import html
 from publisher.errors import RenderError
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+    from jinja2 import Environment, Template, nodes
     from jinja2.sandbox import SandboxedEnvironment
 
 Made = TypeVar("Made")
@@ -73,6 +74,31 @@ class Templates:
             RenderError: it is wrong; the message names the line.
         """
         _attempt("template", lambda: self._environment.from_string(text))
+
+    def beyond_printing(self, name: str, variable: str) -> str:
+        """Where a template does more with a variable than print attributes of it, as ``{{ subscriber.name }}`` does.
+
+        It is read with all that it extends, includes and imports.  What cannot be seen without rendering (an include
+        whose name is computed) counts as more.
+
+        Returns:
+            ``digest.html.j2:12``, or nothing.
+
+        Raises:
+            RenderError: it is missing or wrong; the message names it and the line.
+        """
+        uses = _attempt(name, lambda: list(_Reading(self._environment, variable).template(name)))
+        beyond = [use.place for use in uses if not use.plain]
+        return beyond[0] if beyond and any(use.own for use in uses) else ""
+
+    def mentions(self, text: str, variable: str) -> bool:
+        """Whether a template that is given as text may use a variable.
+
+        Raises:
+            RenderError: it is wrong; the message names the line.
+        """
+        uses = _attempt("template", lambda: list(_Reading(self._environment, variable).text(text)))
+        return any(use.own for use in uses)
 
     def names(self) -> list[str]:
         """The names of all templates, the operator's and the built-in ones, sorted."""
@@ -196,3 +222,99 @@ def _place(name: str, error: Exception) -> str:
     frame, line = frames[-1]
     file = Path(frame.f_code.co_filename).name
     return f"{name if file == '<template>' else file}:{line}"
+
+
+# --- what a template does with a variable ----------------------------------------------------------------------------
+
+
+class _Use(NamedTuple):
+    place: str
+    own: bool
+    """It is, or may be, the variable that is used; else something that may hold what was printed of it."""
+    plain: bool
+    """An attribute of it is printed, and nothing else is done."""
+
+
+class _Reading:
+    """Reads templates without rendering them."""
+
+    def __init__(self, environment: Environment, variable: str) -> None:
+        self._environment = environment
+        self._variable = variable
+        self._seen: set[tuple[str, bool]] = set()
+
+    def template(self, name: str, *, captured: bool = False) -> Iterator[_Use]:
+        """What it does, with all that it extends, includes and imports.
+
+        Args:
+            captured: what it prints goes to something else first, which may change it.
+        """
+        loader = self._environment.loader
+        if loader and (name, captured) not in self._seen:
+            self._seen.add((name, captured))
+            text, file, _ = loader.get_source(self._environment, name)
+            yield from self._node(name, self._environment.parse(text, name, file), captured=captured)
+
+    def text(self, text: str) -> Iterator[_Use]:
+        """The same for a template that is given as text."""
+        return self._node("template", self._environment.parse(text), captured=False)
+
+    def _node(self, name: str, node: nodes.Node, *, captured: bool) -> Iterator[_Use]:
+        from jinja2 import nodes
+
+        place = f"{name}:{node.lineno}"
+        if isinstance(node, nodes.Name) and node.name in (self._variable, "self", "super"):  # the latter print blocks
+            yield _Use(place, own=node.name == self._variable, plain=False)
+        if isinstance(node, nodes.Block) and captured:  # another template may print the variable in it
+            yield _Use(place, own=False, plain=False)
+        if isinstance(node, nodes.Extends) or getattr(node, "with_context", False):
+            yield from self._others(place, node, captured=captured)
+        captured = captured or isinstance(node, _capturing())
+        for child in node.iter_child_nodes():
+            if not isinstance(node, nodes.Output) or captured:
+                yield from self._node(name, child, captured=captured)
+            else:
+                yield from self._printed(name, child)
+
+    def _printed(self, name: str, node: nodes.Node) -> Iterator[_Use]:
+        """What is printed as it is."""
+        from jinja2 import nodes
+
+        if isinstance(node, nodes.Getattr) and _is_name(node.node, self._variable):
+            yield _Use(f"{name}:{node.lineno}", own=True, plain=True)
+        elif not _is_block(node):
+            yield from self._node(name, node, captured=False)
+
+    def _others(self, place: str, node: nodes.Node, *, captured: bool) -> Iterator[_Use]:
+        from jinja2 import TemplateNotFound, nodes
+
+        try:
+            found = node.template.as_const()  # type: ignore[attr-defined]  # all nodes that come here have one
+        except nodes.Impossible:
+            yield _Use(place, own=True, plain=False)
+            return
+        for name in [found] if isinstance(found, str) else found:
+            with suppress(TemplateNotFound):  # which is allowed, or told when it is rendered
+                yield from self.template(name, captured=captured)
+
+
+def _capturing() -> tuple[type[nodes.Node], ...]:
+    """What does not write at once, or not in the usual way, that which is printed in it."""
+    from jinja2 import nodes
+
+    return nodes.AssignBlock, nodes.CallBlock, nodes.FilterBlock, nodes.Macro, nodes.ScopedEvalContextModifier
+
+
+def _is_block(node: nodes.Node) -> bool:
+    """Whether it is ``super()`` or ``self.name()``."""
+    from jinja2 import nodes
+
+    if not isinstance(node, nodes.Call) or node.args or node.kwargs:
+        return False
+    return _is_name(node.node, "super") or (isinstance(node.node, nodes.Getattr) and _is_name(node.node.node, "self"))
+
+
+def _is_name(node: nodes.Node, name: str) -> bool:
+    from jinja2 import nodes
+
+    return isinstance(node, nodes.Name) and node.name == name

@@ -121,7 +121,10 @@ def test_preview_writes_the_next_issue_and_leaves_no_trace(config: Path, tmp_pat
     publisher("-c", config, "collect")
     said = publisher("-c", config, "preview", "news", "-o", tmp_path / "look")
     assert "News: First" in said
-    assert "<html" in (tmp_path / "look/news/mail.html").read_text()
+    mail = (tmp_path / "look/news/mail.html").read_text()
+    assert "<html" in mail
+    assert '/unsubscribe/example"' in mail
+    assert "\uffff" not in mail
     assert "Last issues" not in publisher("-c", config, "status")
     assert "there is: news" in publisher("-c", config, "preview", "nwes", code=2)
 

@@ -38,7 +38,7 @@ from publisher.channels.smtp import Smtp
 from publisher.dkim import Seal, Signer, _fields, _relaxed, _relaxed_body
 from publisher.errors import ConfigError
 from publisher.mime import Letter, slot
-from publisher.model import Document, Issue, Verdict
+from publisher.model import Document, Issue, Subscriber, Verdict
 from publisher.net import Net
 from publisher.options import MASK
 
@@ -181,9 +181,16 @@ def test_blanks_without_end_are_made_canonical_in_no_time() -> None:
 # --- letters ---------------------------------------------------------------------------------------------------------
 
 
-def signed(issue: Issue, **slots: str) -> bytes:
-    letter = Letter(issue, sender="Häfen <news@example.org>", reply_to="editor@example.org", signers=signers())
-    return letter.to("Jörg <joerg@example.org>", "id@example.org", slots)
+def signed(issue: Issue, unsubscribe: str = "https://example.org/unsubscribe/x", **subscriber: str) -> bytes:
+    letter = Letter(
+        issue,
+        sender="Häfen <news@example.org>",
+        reply_to="editor@example.org",
+        signers=signers(),
+        unsubscribe_mail="unsubscribe+{token}@example.org",
+    )
+    parcel = make_parcel(1, "Jörg <joerg@example.org>", issue)
+    return letter.to(replace(parcel, token="abc", subscriber=Subscriber(unsubscribe=unsubscribe, **subscriber)))
 
 
 def test_the_headers_that_readers_see_are_signed_and_three_cannot_be_added() -> None:
@@ -201,7 +208,11 @@ def test_the_headers_that_readers_see_are_signed_and_three_cannot_be_added() -> 
         "b": "",
     }
     assert sorted(tags["h"].split(":")) == sorted(
-        [*["from", "to", "subject"] * 2, "reply-to", "date", "message-id", "list-id", "mime-version", "content-type"]
+        [
+            *["from", "to", "subject"] * 2,
+            *["reply-to", "date", "message-id", "mime-version", "content-type"],
+            *["list-id", "list-unsubscribe", "list-unsubscribe-post", "feedback-id"],
+        ]
     )
 
 
@@ -211,7 +222,8 @@ def test_signatures_stand_first_and_their_lines_are_short() -> None:
     above = message.partition(b"\r\nTo: ")[0]
     assert above.startswith(b"DKIM-Signature: v=1; a=rsa-sha256;")
     assert max(map(len, above.split(b"\r\n"))) <= 78
-    assert message.endswith(Letter(make_issue(), sender="", signers=()).to("a@b.org", "c@d").partition(b"\r\n\r\n")[2])
+    unsigned = Letter(make_issue(), sender="", signers=()).to(make_parcel())
+    assert message.endswith(unsigned.partition(b"\r\n\r\n")[2])
 
 
 def test_each_attempt_sends_the_same_bytes() -> None:
@@ -226,7 +238,11 @@ def test_each_attempt_sends_the_same_bytes() -> None:
         (b"\r\nTo:", b"\r\nTo: x@example.org\r\nTo:"),
         (b"\r\nFrom:", b"\r\nFrom: x@example.org\r\nFrom:"),
         (b"\r\nSubject:", b"\r\nX: y\r\nSubject: Another\r\nSubject:"),
-        (b"<id@", b"<di@"),
+        (b"Message-ID: <", b"Message-ID: <a"),
+        (b"/unsubscribe/x", b"/unsubscribe/y"),
+        (b"unsubscribe+abc@", b"unsubscribe+abd@"),
+        (b"=One-Click", b"=Two-Clicks"),
+        (b"Feedback-ID: weekly", b"Feedback-ID: another"),
         (b"Hafen", b"hafen"),
         (b"; t=", b"; t=1"),
         (b"boundary=", b"boundary= "),
@@ -254,6 +270,13 @@ def test_what_relays_do_to_blanks_and_line_ends_does_no_harm(before: bytes, afte
     assert verdicts(message.replace(before, after)) == [True, True]
 
 
+def test_nobody_can_add_a_way_off_the_list_to_a_mail_that_has_none() -> None:
+    message = signed(make_issue(), unsubscribe="")
+    assert verdicts(message) == [True, True]
+    for added in (b"List-Unsubscribe: <https://a.example/>", b"List-Unsubscribe-Post: List-Unsubscribe=One-Click"):
+        assert verdicts(message.replace(b"\r\nTo: ", b"\r\n" + added + b"\r\nTo: ")) == [False, False]
+
+
 def documented(issue: Issue, bodies: dict[str, str]) -> Issue:
     documents = [Document(name=name, media_type="text/plain", body=body.encode()) for name, body in bodies.items()]
     return replace(issue, documents=tuple(documents))
@@ -271,11 +294,11 @@ def test_dkimpy_believes_letters_whatever_fills_their_slots(text: list[str], htm
         make_issue(),
         {
             "subject.txt": subject,
-            "mail.txt": slot("greeting").join(text),
-            "mail.html": f"{html}{slot('link')} {html}  ",
+            "mail.txt": slot("name").join(text),
+            "mail.html": f"{html}{slot('address')} {html}  ",
         },
     )
-    assert verdicts(signed(issue, greeting=own, link=f"https://example.org/{own}")) == [True, True]
+    assert verdicts(signed(issue, name=own, address=f"https://example.org/{own}")) == [True, True]
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -196,13 +196,23 @@ def issue() -> Issue:
 
 
 def test_the_template_of_the_documents_makes_a_mail(issue: Issue, tmp_path: Path) -> None:
-    [(_, text)] = blocks("jinja")
+    [text] = [text for _, text in blocks("jinja") if "extends" in text]
     (tmp_path / "digest.html.j2").write_text(text)
     documents = digest(Templates(tmp_path), template="digest", subject="News").render(issue)
     [mail] = [document.text for document in documents if document.name == "mail.html"]
     assert re.search(r'<h1 class="name" style="[^"]*color: #7a1f1f', mail)
     assert ".name { color: #f0b8a8 !important; }" in mail
     assert "In this issue" not in mail
+
+
+def test_of_the_templates_of_the_documents_only_the_one_that_asks_is_made_for_each_reader(tmp_path: Path) -> None:
+    personal = {}
+    for _, text in blocks("jinja"):
+        (tmp_path / "digest.html.j2").write_text(text)
+        personal[text] = digest(Templates(tmp_path), template="digest", subject="News").personal
+    assert [text for text, is_personal in personal.items() if is_personal] == [
+        text for text in personal if "Dear" in text
+    ]
 
 
 def test_the_body_of_the_documents_is_json(issue: Issue) -> None:

@@ -149,3 +149,103 @@ def test_the_filters_speak_html_text_and_json() -> None:
 @pytest.mark.parametrize(("language", "direction"), [("en", "ltr"), ("ar", "rtl"), ("he-IL", "rtl"), ("fa_IR", "rtl")])
 def test_the_direction_of_a_language_is_known(language: str, direction: str) -> None:
     assert Templates().render_text("{{ language | direction }}", language=language) == direction
+
+
+# --- what a template does with a variable ----------------------------------------------------------------------------
+
+PARTS = {
+    "prints.j2": "{{ who.name }}",
+    "asks.j2": "\n{% if who.name %}x{% endif %}",
+    "base.j2": "{% block a %}{{ who.name }}{% endblock %}",
+    "shouts.j2": "{% filter upper %}{% block a %}{% endblock %}{% endfilter %}",
+    "macros.j2": "{% macro m() %}{{ who.name }}{% endmacro %}",
+    "loop.j2": "{% include 'loop.j2' %}{{ who.name }}",
+}
+
+
+@pytest.fixture
+def parts(folder: Path) -> Path:
+    for name, text in PARTS.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def beyond(folder: Path, text: str) -> str:
+    (folder / "it.j2").write_text(text)
+    return Templates(folder).beyond_printing("it.j2", "who")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "who",
+        "{{ other.who }}{{ 'who' }}{% if other %}{{ who.name }}{% endif %}",
+        "{% for one in others if one %}{{ loop.index }} {{ who.name }}{{ one | upper }}{% endfor %}",
+        "{% include 'prints.j2' %}{% include ['no.j2', 'prints.j2'] %}{% include 'no.j2' ignore missing %}",
+        "{% include 'asks.j2' without context %}{{ who.name }}",
+        "{% import 'macros.j2' as macros %}{{ macros.m() }}",
+        "{% extends 'base.j2' %}{% block a %}{{ super() }}{{ who.address }}{{ self.b() }}{% endblock %}",
+        "{% filter upper %}{{ other }}{{ self.a() }}{% endfilter %}{% macro m(x) %}{{ x }}{% endmacro %}",
+        "{% include 'loop.j2' %}",
+    ],
+)
+def test_a_template_that_only_prints_is_found(parts: Path, text: str) -> None:
+    assert beyond(parts, text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\n{{ who }}", "it.j2:2"),
+        ("{{ who.name | upper }}", "it.j2:1"),
+        ("{{ who['name'] }}", "it.j2:1"),
+        ("{{ who.name.upper() }}", "it.j2:1"),
+        ("{{ who.name ~ 'x' }}", "it.j2:1"),
+        ("{{ who.name if x else y }}", "it.j2:1"),
+        ("{{ f(who) }}{{ f(x=who.name) }}", "it.j2:1"),
+        ("{% if who.name %}x{% endif %}", "it.j2:1"),
+        ("{% for letter in who.name %}x{% endfor %}", "it.j2:1"),
+        ("{% set x = who.name %}", "it.j2:1"),
+        ("{% set x %}{{ who.name }}{% endset %}", "it.j2:1"),
+        ("{% with x = who %}{% endwith %}", "it.j2:1"),
+        ("{% filter upper %}\n{{ who.name }}{% endfilter %}", "it.j2:2"),
+        ("{% macro m() %}{{ who.name }}{% endmacro %}", "it.j2:1"),
+        ("{% call m() %}{{ who.name }}{% endcall %}", "it.j2:1"),
+        ("{% autoescape false %}{{ who.name }}{% endautoescape %}", "it.j2:1"),
+        ("{% include 'asks.j2' %}", "asks.j2:2"),
+        ("{% include ['no.j2', 'asks.j2'] %}", "asks.j2:2"),
+        ("{% filter upper %}{% include 'prints.j2' %}{% endfilter %}", "prints.j2:1"),
+        ("{% include 'prints.j2' %}{% filter upper %}{% include 'prints.j2' %}{% endfilter %}", "prints.j2:1"),
+        ("{% include x %}", "it.j2:1"),
+        ("{% filter upper %}{% include x %}{% endfilter %}", "it.j2:1"),
+        ("{% import 'macros.j2' as macros with context %}", "macros.j2:1"),
+        ("{% from 'macros.j2' import m with context %}", "macros.j2:1"),
+        ("{% extends 'asks.j2' %}", "asks.j2:2"),
+        ("{% extends x %}", "it.j2:1"),
+        ("{% extends 'base.j2' %}{% block a %}{{ super() | upper }}{% endblock %}", "it.j2:1"),
+        ("{% block a %}{{ who.name }}{% endblock %}{% set x = self.a() %}", "it.j2:1"),
+        ("{% extends 'shouts.j2' %}{% block a %}{{ who.name }}{% endblock %}", "shouts.j2:1"),
+    ],
+)
+def test_a_template_that_does_more_than_print_is_found_and_where(parts: Path, text: str, place: str) -> None:
+    assert beyond(parts, text) == place
+
+
+def test_what_cannot_be_read_is_told_and_not_guessed_at(folder: Path) -> None:
+    assert told(lambda: beyond(folder, "\n{% if %}")).startswith("it.j2:2: ")
+    assert told(lambda: Templates(folder).beyond_printing("no.j2", "who")) == "no.j2: there is no template 'no.j2'"
+    assert told(lambda: Templates(folder).mentions("{% if %}", "who")).startswith("template:1: ")
+
+
+def test_a_text_mentions_a_variable_however_it_is_used(parts: Path) -> None:
+    templates = Templates(parts)
+    for text in (
+        "{{ who }}",
+        "{{ who.name | upper }}",
+        "{{ who.name }}",
+        "{% include 'prints.j2' %}",
+        "{% include x %}",
+    ):
+        assert templates.mentions(text, "who")
+    assert not templates.mentions("who {{ whose }} {{ other.who }}", "who")

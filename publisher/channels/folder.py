@@ -62,7 +62,7 @@ class Folder:
 
     def _delivered(self, parcel: Parcel, letters: Letters, recorded: set[int]) -> Receipt:
         try:
-            message = letters.of(parcel.issue).to(parcel.recipient, parcel.message_id)
+            message = letters.of(parcel.issue).to(parcel)
             self._record(parcel.issue, recorded)
         except (RenderError, ValueError) as error:
             return unsendable(parcel, error)

@@ -100,7 +100,7 @@ class Sendmail:
     def _delivered(self, parcel: Parcel, letters: Letters) -> Receipt:
         try:
             letter, recipient = letters.of(parcel.issue), bare_address(parcel.recipient)
-            message = letter.to(parcel.recipient, parcel.message_id)
+            message = letter.to(parcel)
             returns = self.bounces.replace("{token}", parcel.token) if parcel.token else ""
             command = _filled(self._words, sender=returns or letter.sender, recipient=recipient)
         except (RenderError, ValueError) as error:

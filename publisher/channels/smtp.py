@@ -244,7 +244,7 @@ class _Pen:
 
     def _mail(self, parcel: Parcel) -> _Mail:
         letter, recipient = self._letters.of(parcel.issue), bare_address(parcel.recipient)
-        message = letter.to(parcel.recipient, parcel.message_id)
+        message = letter.to(parcel)
         returns = self._returns.replace("{token}", parcel.token) if parcel.token else ""
         return _Mail(
             parcel.delivery,

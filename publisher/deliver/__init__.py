@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event, Lock
@@ -40,7 +40,9 @@ from publisher.model import (
     Work,
 )
 from publisher.net import Net
+from publisher.renderers import DigestRenderer, digest
 from publisher.store import ChannelState, Leased, Store
+from publisher.templating import Templates
 from publisher.tokens import token
 
 __all__ = ["Paces", "deliver", "is_held", "next_attempt"]
@@ -65,7 +67,16 @@ class Paces:
 
 
 def deliver(
-    work: Work, settings: Settings, *, store: Store, net: Net, secret: str, clock: Clock, stop: Event, paces: Paces
+    work: Work,
+    settings: Settings,
+    *,
+    store: Store,
+    net: Net,
+    templates: Templates,
+    secret: str,
+    clock: Clock,
+    stop: Event,
+    paces: Paces,
 ) -> Outcome:
     """Carry out all deliveries of a channel that can go now.
 
@@ -77,7 +88,9 @@ def deliver(
         Done, ``changed`` when there was anything to do; Later when the channel is down: its deliveries wait, and none
         of them has lost an attempt; Never when some need the operator.
     """
-    run = _Run(work.subject, settings, store, net, secret, clock, stop, paces.of(settings.channels[work.subject]))
+    run = _Run(
+        work.subject, settings, store, net, templates, secret, clock, stop, paces.of(settings.channels[work.subject])
+    )
     return run.outcome()
 
 
@@ -104,6 +117,7 @@ class _Run:
     settings: Settings
     store: Store
     net: Net
+    templates: Templates
     secret: str
     clock: Clock
     stop: Event
@@ -116,6 +130,7 @@ class _Run:
     """The ways that said something of a delivery."""
     issue: Issue | None = None
     """The last one that was looked up: deliveries come issue by issue, and one is kept in memory."""
+    renderings: dict[str, DigestRenderer | None] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     @cached_property
@@ -241,15 +256,34 @@ class _Run:
 
     def _parcel(self, row: Leased) -> Parcel:
         host, link = self.settings.site_host, token("unsubscribe", row.id, self.secret)
-        site = self.settings.site.url
+        subscriber = Subscriber(address=row.recipient, unsubscribe=f"{self.settings.site.url}/unsubscribe/{link}")
         return Parcel(
             delivery=row.id,
             recipient=row.recipient,
             message_id=message_id(row.issue, self.name, row.recipient, host, self.secret),
-            issue=self._issue(row.issue),
-            subscriber=Subscriber(address=row.recipient, unsubscribe=f"{site}/unsubscribe/{link}"),
+            issue=self._issue_for(row, subscriber),
+            subscriber=subscriber,
             token=token("bounce", row.id, self.secret),
         )
+
+    def _issue_for(self, row: Leased, subscriber: Subscriber) -> Issue:
+        """The issue as it is for all; or, where its template looks at who reads it, as it is for one of them."""
+        issue = self._issue(row.issue)
+        rendering = self._rendering(issue.publication.name)
+        if not rendering or not self.channel.options.personal:
+            return issue
+        documents = rendering.render(issue, subscriber)
+        subject = next(document.text for document in documents if document.name == "subject.txt")
+        return replace(issue, subject=subject, documents=documents)
+
+    def _rendering(self, publication: str) -> DigestRenderer | None:
+        """What renders a publication's digest for each reader; None where one rendering does for all."""
+        with self.lock:
+            if publication not in self.renderings:
+                options = self.settings.digests.get(publication)  # none where it was taken out since
+                found = options and digest(self.templates, template=options.template, subject=options.subject)
+                self.renderings[publication] = found if found and found.personal else None
+            return self.renderings[publication]
 
     def _issue(self, key: int) -> Issue:
         with self.lock:

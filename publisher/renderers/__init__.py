@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from publisher.model import Document, Issue, Selection
+from publisher.model import Document, Issue, Selection, Site, Subscriber
 
 if TYPE_CHECKING:
     from publisher.templating import Templates
@@ -21,6 +21,24 @@ class Renderer(Protocol[Subject]):
         """Render.
 
         Raises:
+            RenderError: it cannot be made; the message names the template and line where there is one.
+        """
+        ...
+
+
+class DigestRenderer(Renderer[Issue], Protocol):
+    """Makes the documents of a mail."""
+
+    @property
+    def personal(self) -> bool:
+        """Whether they have to be made for each recipient; else their slots are filled (``mime.Letter``)."""
+        ...
+
+    def render(self, subject: Issue, subscriber: Subscriber | None = None) -> tuple[Document, ...]:
+        """Render, for one subscriber where one is given.
+
+        Raises:
+            TooLong: the mail is too large with headlines alone; fewer entries would do.
             RenderError: it cannot be made; the message names the template and line where there is one.
         """
         ...
@@ -61,7 +79,7 @@ FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The names of each format's documents."""
 
 
-def digest(templates: Templates, *, template: str, subject: str) -> Renderer[Issue]:
+def digest(templates: Templates, *, template: str, subject: str) -> DigestRenderer:
     """What makes an issue's documents: ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``, in this order.
 
     Args:
@@ -72,3 +90,8 @@ def digest(templates: Templates, *, template: str, subject: str) -> Renderer[Iss
     from publisher.renderers.issues import Digest
 
     return Digest(templates, template=template, subject=subject)
+
+
+def example(site: Site) -> Subscriber:
+    """Who reads an issue that goes to nobody: one that is only looked at."""
+    return Subscriber(address="reader@example.org", unsubscribe=f"{site.url}/unsubscribe/example")

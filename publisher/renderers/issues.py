@@ -1,6 +1,7 @@
 """The documents of an issue: subject line, mail in HTML and in text, and the same as JSON for webhooks.
 
-They are the same for all recipients.  A mail stays below the size at which mail services cut it off, by shortening its
+They are the same for all recipients, with slots where each one reads something of their own; or, where a template needs
+to know who reads it, made for one.  A mail stays below the size at which mail services cut it off, by shortening its
 entries' texts.
 """
 
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from publisher import html
 from publisher.errors import RenderError, TooLong
-from publisher.model import Document, Entry, Issue
+from publisher.mime import ANYBODY
+from publisher.model import Document, Entry, Issue, Subscriber
+from publisher.renderers import example
 from publisher.renderers._complete import complete, one_line, whole
 from publisher.templating import Templates
 
@@ -38,24 +41,40 @@ class Digest:
     """Makes ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``.
 
     Templates know: ``publication``, ``site``, ``issue``, ``entries`` (complete: each has a title, a link and a date)
-    and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for.  The subject's template knows
-    ``publication``, ``issue`` and ``entries``.
+    and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for; and ``subscriber``.  The
+    subject's template knows ``publication``, ``issue``, ``entries`` and ``subscriber``.
     """
 
     templates: Templates
     template: str
     subject: str
 
-    def render(self, subject: Issue) -> tuple[Document, ...]:
+    @property
+    def personal(self) -> bool:
+        """Whether each recipient's documents have to be rendered: a template does more than print its subscriber.
+
+        Raises:
+            RenderError: a template cannot be read.
+        """
+        parts = (f"{self.template}.{kind}.j2" for kind in ("html", "txt"))
+        return self.templates.mentions(self.subject, "subscriber") or any(
+            self.templates.beyond_printing(name, "subscriber") for name in parts
+        )
+
+    def render(self, subject: Issue, subscriber: Subscriber | None = None) -> tuple[Document, ...]:
         """Render.
+
+        Args:
+            subscriber: who reads it; None: anybody, for whom there are slots or, where it is personal, an example.
 
         Raises:
             TooLong: the mail is too large with headlines alone; fewer entries would do.
             RenderError: a template cannot be used; the message names it and the line.
         """
         issue = replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))
-        issue = replace(issue, subject=self._subject(issue))
-        rich, text = self._mail(issue)
+        reader = subscriber or (example(issue.publication.site) if self.personal else ANYBODY)
+        issue = replace(issue, subject=self._subject(issue, reader))
+        rich, text = self._mail(issue, reader)
         return (
             Document(name="subject.txt", media_type="text/plain", body=issue.subject.encode()),
             Document(name="mail.html", media_type="text/html", body=rich),
@@ -63,16 +82,18 @@ class Digest:
             Document(name="issue.json", media_type="application/json", body=_as_json(issue)),
         )
 
-    def _subject(self, issue: Issue) -> str:
+    def _subject(self, issue: Issue, reader: Subscriber) -> str:
         publication = issue.publication
-        line = self.templates.render_text(self.subject, publication=publication, issue=issue, entries=issue.entries)
+        line = self.templates.render_text(
+            self.subject, publication=publication, issue=issue, entries=issue.entries, subscriber=reader
+        )
         return one_line(line, _SUBJECT) or one_line(publication.title, _SUBJECT)
 
-    def _mail(self, issue: Issue) -> tuple[bytes, bytes]:
+    def _mail(self, issue: Issue, reader: Subscriber) -> tuple[bytes, bytes]:
         for limit in _LIMITS:
             teaser = cache(partial(_teaser, limit=limit))
-            rich = _inlined(self._part("html", issue, teaser), f"{self.template}.html.j2")
-            text = self._part("txt", issue, teaser).encode()
+            rich = _inlined(self._part("html", issue, teaser, reader), f"{self.template}.html.j2")
+            text = self._part("txt", issue, teaser, reader).encode()
             if max(len(rich), len(text)) < _LARGEST:
                 return rich, text
         raise TooLong(
@@ -80,7 +101,7 @@ class Digest:
             hint="Let an issue hold fewer entries (`max_entries:`).",
         )
 
-    def _part(self, kind: str, issue: Issue, teaser: Callable[[Entry], Markup]) -> str:
+    def _part(self, kind: str, issue: Issue, teaser: Callable[[Entry], Markup], reader: Subscriber) -> str:
         return self.templates.render(
             f"{self.template}.{kind}.j2",
             publication=issue.publication,
@@ -88,6 +109,7 @@ class Digest:
             issue=issue,
             entries=issue.entries,
             teaser=teaser,
+            subscriber=reader,
         )
 
 

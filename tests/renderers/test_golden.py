@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from renderer_samples import issue, selection
+from renderer_samples import SITE, issue, selection
 
 from publisher import renderers
 from publisher.model import Document, Entry
@@ -19,7 +19,7 @@ def documents(entries: tuple[Entry, ...]) -> list[Document]:
     templates = Templates()
     made = [document for form in renderers.FORMATS.values() for document in form(templates).render(selection(*entries))]
     digest = renderers.digest(templates, template="digest", subject=SUBJECT)
-    return made + (list(digest.render(issue(*entries))) if entries else [])
+    return made + (list(digest.render(issue(*entries), renderers.example(SITE))) if entries else [])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -10,7 +10,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from publisher import renderers
 from publisher.errors import RenderError, TooLong
-from publisher.model import Author, Document, Entry, Issue
+from publisher.mime import ANYBODY, filled
+from publisher.model import Author, Document, Entry, Issue, Subscriber
 from publisher.templating import Templates
 
 TEMPLATES = Templates()
@@ -69,7 +70,8 @@ def test_the_footer_says_who_and_why_and_where() -> None:
     text = mail(ONE).css_first(".foot").text()
     assert "Harbour News, Harbour Street 1, 1000 Lisbon" in text
     assert "You get The Harbour Weekly because" in text
-    assert mail(ONE).css_first(".foot a").attributes["href"] == "https://news.example.org/weekly/"
+    links = [node.attributes["href"] for node in mail(ONE).css(".foot a")]
+    assert links == ["https://news.example.org/weekly/", ANYBODY.unsubscribe]
 
 
 def test_a_short_text_is_mailed_whole_and_a_long_one_as_a_teaser() -> None:
@@ -166,7 +168,74 @@ def test_the_operators_own_template_is_used_and_its_faults_are_named(tmp_path: P
     (tmp_path / "mine.txt.j2").write_text("\n{{ entri }}")
     with pytest.raises(RenderError, match=r"mine\.txt\.j2:2: 'entri' is undefined") as caught:
         renderers.digest(Templates(tmp_path), template="mine", subject="S").render(issue(ONE))
-    assert caught.value.hint == "Known here: entries, issue, publication, site, teaser."
+    assert caught.value.hint == "Known here: entries, issue, publication, site, subscriber, teaser."
+
+
+# --- who reads it ----------------------------------------------------------------------------------------------------
+
+ANN = Subscriber(address="ann@example.org", name="Ann <& 'co'>", unsubscribe="https://news.example.org/u?a=1&b=2")
+PLAIN = "{{ subscriber.name }} {{ subscriber.address }} {{ subscriber.unsubscribe }}"
+
+
+def own(folder: Path, html: str, text: str = PLAIN, subject: str = "S") -> renderers.DigestRenderer:
+    (folder / "mine.html.j2").write_text(html)
+    (folder / "mine.txt.j2").write_text(text)
+    return renderers.digest(Templates(folder), template="mine", subject=subject)
+
+
+def test_the_built_in_mail_is_made_once_for_all_and_reads_as_if_it_was_made_for_each() -> None:
+    digest = renderers.digest(TEMPLATES, template="digest", subject=SUBJECT)
+    assert not digest.personal
+    for_all, for_ann = digest.render(issue(ONE)), digest.render(issue(ONE), ANN)
+    assert [filled(document, ANN) for document in for_all] == list(for_ann)
+    assert ANN.unsubscribe in for_ann[2].text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        f"<p>{PLAIN}</p>",
+        '<p><a href="{{ subscriber.unsubscribe }}" title="{{ subscriber.name }}">x</a></p>',
+        "<style>p { color: red }</style><p>{% for entry in entries %}{{ subscriber.address }}{% endfor %}</p>",
+        "{% extends 'built-in/digest.html.j2' %}{% block footer %}{{ subscriber.name }}{{ super() }}{% endblock %}",
+        "<p>{% include 'mine.txt.j2' %}</p>",
+    ],
+)
+def test_what_only_prints_its_subscriber_is_made_once_for_all(tmp_path: Path, html: str) -> None:
+    digest = own(tmp_path, html)
+    assert not digest.personal
+    ann = replace(ANN, name="Ann")  # an included text is not escaped where it is rendered, but where it is filled
+    alike = replace(ann, unsubscribe="https://news.example.org/u")
+    assert [filled(document, alike) for document in digest.render(issue(ONE))] == list(digest.render(issue(ONE), alike))
+
+
+def test_what_asks_about_its_subscriber_is_made_for_each(tmp_path: Path) -> None:
+    html = "<p>{% if subscriber.name %}Dear {{ subscriber.name | upper }}{% else %}Hello{% endif %}</p>"
+    digest = own(tmp_path, html, subject="For {{ subscriber.address }}")
+    assert digest.personal
+    subject, rich, text, _ = digest.render(issue(ONE), replace(ANN, name="Ann"))
+    assert (subject.text, text.text) == (
+        "For ann@example.org",
+        "Ann ann@example.org https://news.example.org/u?a=1&b=2",
+    )
+    assert "<p>Dear ANN</p>" in rich.text
+    assert "<p>Hello</p>" in digest.render(issue(ONE))[1].text
+
+
+def test_what_is_made_for_each_has_no_slot_even_before_its_subscriber_is_known(tmp_path: Path) -> None:
+    documents = own(tmp_path, f"<p>{PLAIN}{{% set x = subscriber %}}</p>").render(issue(ONE))
+    assert not [document.name for document in documents if "\uffff" in document.text]
+    assert "https://news.example.org/unsubscribe/example" in documents[1].text
+
+
+def test_a_subject_that_tells_who_reads_it_is_made_for_each(tmp_path: Path) -> None:
+    assert own(tmp_path, "<p></p>", subject="{{ subscriber.name }}").personal
+    assert not own(tmp_path, "<p></p>", subject="{{ publication.title }} for subscribers").personal
+
+
+def test_what_nobody_knows_of_a_subscriber_is_told_when_the_issue_is_made(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"mine\.html\.j2:2: .* has no attribute 'age'"):
+        own(tmp_path, "<p>\n{{ subscriber.age }}").render(issue(ONE))
 
 
 @settings(max_examples=40)
