@@ -1,6 +1,7 @@
 """How fast an issue is delivered, beside the usual way and beside the limit; prints a table.
 
-``BENCH_MESSAGES`` says to how many recipients (1,000), ``BENCH_ROUNDS`` how often each measurement is taken (3).  The
+``BENCH_MESSAGES`` says to how many recipients (1,000), ``BENCH_ROUNDS`` how often each measurement is taken (3),
+``BENCH_RECIPIENTS`` to how many an issue is composed when memory is measured (a hundred times the messages).  The
 measurements take turns, so that a busy moment of the machine hits all of them, and the median of each counts.
 """
 
@@ -37,6 +38,7 @@ from publisher.model import Issue
 
 SOURCE = shutil.which("smtp-source", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 FAR = 0.01  # seconds that a far relay's answers take
+FAR_CONNECTIONS = 16
 
 
 class Cost(NamedTuple):
@@ -124,8 +126,8 @@ class Bench:
             "house, signed": lambda: self.delivered(self.messages, house.smtp(self.near.url, self.key_file)),
             "peer, signed": lambda: self.mailed(self.near, self.pem),
             "house, signed, two processes": self.together,
-            "house, far": lambda: self.delivered(self.fewer, house.smtp(self.far.url)),
-            "peer, far": lambda: self.mailed(self.far),
+            "house, far": lambda: self.delivered(self.messages, house.smtp(self.far.url, connections=FAR_CONNECTIONS)),
+            "peer, far": lambda: self.mailed(self.far, connections=FAR_CONNECTIONS),
             "letter": lambda: self.letter(self.messages * 10),
             "EmailMessage": lambda: repeated(self.fewer, lambda: peer.message(self.issue, "a@example.org").as_bytes()),
             "letter, signed": lambda: self.letter(self.messages, [self.signer]),
@@ -161,16 +163,26 @@ class Bench:
                 raise SystemExit("not all were sent")
             return Cost(house.span(app) / self.messages, 0)
 
-    def mailed(self, relay: Receiver, key: bytes = b"") -> Cost:
+    def mailed(self, relay: Receiver, key: bytes = b"", connections: int = 1) -> Cost:
         """The usual way."""
-        self.expected += self.fewer
-        return timed(self.fewer, lambda: peer.send(relay.port, self.issue, self.fewer, key))
+        count = self.fewer * min(connections, 4)
+        self.expected += count
+        return timed(count, lambda: peer.send(relay.port, self.issue, count, key, connections))
 
     def source(self) -> Cost:
         """Postfix's load generator: bytes that are ready, and nothing to remember."""
         self.expected += self.messages
         size = str(len(self._letter().to(house.parcel(self.issue, 0))))
-        words = ["-d", "-s", "1", "-m", str(self.messages), "-l", size, f"127.0.0.1:{self.near.port}"]
+        words = [
+            "-d",
+            "-s",
+            str(house.CONNECTIONS),
+            "-m",
+            str(self.messages),
+            "-l",
+            size,
+            f"127.0.0.1:{self.near.port}",
+        ]
         return timed(self.messages, lambda: subprocess.run([str(SOURCE), *words], check=True))  # noqa: S603 (as above)
 
     def letter(self, count: int, signers: Iterable[Signer] = ()) -> Cost:
@@ -274,9 +286,9 @@ _WHO = {
 }
 
 
-def memory_row(messages: int) -> Row:
+def memory_row(messages: int, many: int) -> Row:
     """Many recipients beside few: flat is 1."""
-    few, many = messages * 10, messages * 100
+    few = many // 10
     less, more = peak_memory(few, messages), peak_memory(many, messages)
     beside = f"{less:,.0f} MB  for {few:,}"
     return f"peak memory, {many:,} recipients", f"{more:,.0f} MB", beside, f"{more / less:.2f} of it", "250 MB, flat"
@@ -296,9 +308,11 @@ def conditions(bench: Bench, rounds: int) -> str:
     return (
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, synchronous=FULL, {_sync() * 1000:.2f} ms for a commit of nothing else; "
-        f"receiver: {bench.near.name}, one connection;\n"
+        f"receiver: {bench.near.name};\n"
+        f"{house.CONNECTIONS} connections of ours and of smtp-source, one of the usual way and without the ledger, "
+        f"{FAR_CONNECTIONS} of each to the far relay;\n"
         f"messages of {ours / 1000:.1f} KB (usual way: {theirs / 1000:.1f} KB), {bench.messages:,} of ours and of "
-        f"smtp-source, {bench.fewer:,} of the usual way and to the far relay; medians of {rounds} rounds."
+        f"smtp-source, {bench.fewer:,} of the usual way ({bench.fewer * 4:,} to the far relay);\nmedians of {rounds} rounds."
     )
 
 
@@ -335,11 +349,12 @@ def _set_up(messages: int) -> Iterator[Bench]:
 def main() -> None:
     """Measure and print."""
     messages, rounds = int(os.environ.get("BENCH_MESSAGES", "1000")), int(os.environ.get("BENCH_ROUNDS", "3"))
+    many = int(os.environ.get("BENCH_RECIPIENTS", messages * 100))
     with _set_up(messages) as bench:
         said = conditions(bench, rounds)
         measured = list(rows(medians(bench.measures(), rounds)))
         taken = bench.near.taken + bench.far.taken
-    sys.stdout.write(f"{table([*measured, memory_row(messages)])}\n\n{said}\n")
+    sys.stdout.write(f"{table([*measured, memory_row(messages, many)])}\n\n{said}\n")
     sys.stdout.write(f"{taken:,} of {bench.expected:,} messages arrived.\n")
     sys.exit(taken != bench.expected)
 

@@ -21,6 +21,7 @@ from publisher.net import Net
 SENDER = "Harbour News <news@news.example.org>"
 DOMAIN, SELECTOR = "example.org", "bench"
 CHANNEL = "post"
+CONNECTIONS = 8
 
 _NOTES = 14  # which make a message of 63 KB
 _SENTENCE = "The *Grüße* of the harbour master came with the **evening tide**, and nobody who read them went home. "
@@ -48,7 +49,7 @@ class Nowhere:
 
     def ways(self) -> Sequence[Way]:
         """One."""
-        return (Way(send=self.send),)
+        return (Way(send=self.send, connections=CONNECTIONS),)
 
     def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Nothing leaves."""
@@ -63,10 +64,10 @@ class Nowhere:
 NOWHERE = "{kind: nowhere}"
 
 
-def smtp(url: str, key: Path | None = None) -> str:
+def smtp(url: str, key: Path | None = None, connections: int = CONNECTIONS) -> str:
     """The options of a channel to a relay; with a key, each message is signed."""
     dkim = f", dkim: {{domain: {DOMAIN}, selector: {SELECTOR}, key: !file {key}}}" if key else ""
-    return f"{{kind: smtp, url: '{url}', from: {SENDER}{dkim}}}"
+    return f"{{kind: smtp, url: '{url}', from: {SENDER}, connections: {connections}{dkim}}}"
 
 
 def furnish(folder: Path, options: str) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -55,10 +57,16 @@ def signed(mail: EmailMessage, key: bytes) -> bytes:
     return signature + content
 
 
-def send(port: int, issue: Issue, count: int, key: bytes = b"") -> None:
-    """Send the issue to that many recipients over one connection."""
+def send(port: int, issue: Issue, count: int, key: bytes = b"", connections: int = 1) -> None:
+    """Send the issue to that many recipients over so many connections, each in a thread of its own."""
+    with ThreadPoolExecutor(connections) as pool:
+        parts = [range(first, count, connections) for first in range(connections)]
+        list(pool.map(lambda numbers: _sent(port, issue, numbers, key), parts))
+
+
+def _sent(port: int, issue: Issue, numbers: Iterable[int], key: bytes) -> None:
     with smtplib.SMTP("127.0.0.1", port) as relay:
-        for number in range(count):
+        for number in numbers:
             recipient = f"reader{number}@example.org"
             mail = message(issue, recipient)
             relay.sendmail(SENDER, [recipient], signed(mail, key) if key else mail.as_bytes())

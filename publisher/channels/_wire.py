@@ -98,26 +98,13 @@ def printable(said: bytes) -> str:
     return " ".join(text.split())[:300]
 
 
-class Stuffing:
-    """Doubles the dots that begin lines (RFC 5321 section 4.5.2).
+def stuffed(message: bytes) -> bytes:
+    """A message of CRLF lines as it goes over the wire, its leading dots doubled, without the dot at its end.
 
-    Mails of one issue end alike: what follows their headers is stuffed once for all of them.
+    RFC 5321 section 4.5.2.  Most messages have none: nothing is copied then.
     """
-
-    def __init__(self) -> None:
-        self._tail = self._stuffed = b""
-
-    def of(self, message: bytes) -> bytes:
-        """A message of CRLF lines as it goes over the wire, without the dot at its end."""
-        if not self._tail or not message.endswith(self._tail):
-            self._tail = message[message.find(b"\r\n\r\n") :] if b"\r\n\r\n" in message else b""
-            self._stuffed = _stuffed(self._tail)
-        head = message[: len(message) - len(self._tail)]
-        return _stuffed(b"\r\n" + head)[2:] + self._stuffed
-
-
-def _stuffed(lines: bytes) -> bytes:
-    return lines.replace(b"\r\n.", b"\r\n..")
+    doubled = message.replace(b"\n.", b"\n..")
+    return b"." + doubled if doubled.startswith(b".") else doubled
 
 
 # --- the connection --------------------------------------------------------------------------------------------------

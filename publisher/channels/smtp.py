@@ -23,7 +23,7 @@ from publisher.channels._mail import (
     one_or_more,
     signers,
 )
-from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Stuffing, Wire, connect
+from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Wire, connect, stuffed
 from publisher.errors import ChannelDown, ChannelError, RenderError
 from publisher.mime import Letters, bare_address, needs_utf8
 from publisher.model import Parcel, Receipt, Verdict
@@ -231,7 +231,6 @@ class _Pen:
 
     def __init__(self, letters: Letters, returns: str) -> None:
         self._letters, self._returns = letters, returns
-        self._stuffing = Stuffing()
 
     def write(self, parcel: Parcel) -> _Mail | Receipt:
         """The mail; or the receipt of a parcel that cannot become one."""
@@ -253,7 +252,7 @@ class _Pen:
             utf8=letter.utf8 or needs_utf8(recipient),
             eight_bit=not message.isascii(),
             size=len(message),
-            content=self._stuffing.of(message),
+            content=stuffed(message),
         )
 
 
