@@ -312,7 +312,8 @@ def conditions(bench: Bench, rounds: int) -> str:
         f"{house.CONNECTIONS} connections of ours and of smtp-source, one of the usual way and without the ledger, "
         f"{FAR_CONNECTIONS} of each to the far relay;\n"
         f"messages of {ours / 1000:.1f} KB (usual way: {theirs / 1000:.1f} KB), {bench.messages:,} of ours and of "
-        f"smtp-source, {bench.fewer:,} of the usual way ({bench.fewer * 4:,} to the far relay);\nmedians of {rounds} rounds."
+        f"smtp-source, {bench.fewer:,} of the usual way ({bench.fewer * 4:,} to the far relay);\n"
+        f"medians of {rounds} rounds."
     )
 
 
