@@ -22,6 +22,7 @@ from publisher.store import Leased, Settled, Store, Suppression
 _BATCH = 200
 _LOW = 50
 _RENEWAL = timedelta(minutes=3)  # well before a lease ends
+_LOOK_AGAIN = 1.0  # seconds
 _LONGEST_WAIT = 20.0
 """Seconds for which a connection is kept open with nothing to do; relays hang up after a minute or more."""
 
@@ -60,6 +61,8 @@ class Desk:
         """How many of them each issue has."""
         self._dry = False
         """There was nothing more to lease."""
+        self._asked = -_LOOK_AGAIN
+        """When there was nothing more to lease but for domains that are waited for."""
         self._renewed = clock()
         self._failures: Counter[int] = Counter()
         """Of each issue, in a row."""
@@ -120,13 +123,18 @@ class Desk:
         return None, shortest
 
     def _fill(self) -> None:
-        if self._dry or len(self._ready) >= (1 if self._suspect else _LOW) or (self._suspect and self._held):
+        """Lease more when little is left: of all that wait, but of no domain that has some waiting for its turn."""
+        if self._dry or (self._suspect and self._held):
             return
         slow = {domain for row in self._ready if self._pace.limits(domain := domain_of(row.recipient))}
+        swift = sum(domain_of(row.recipient) not in slow for row in self._ready) if slow else len(self._ready)
+        if swift >= (1 if self._suspect else _LOW) or (slow and time.monotonic() < self._asked + _LOOK_AGAIN):
+            return
         with self._store.write() as tx:
             limit = 1 if self._suspect else _BATCH
             rows = tx.deliveries.lease(self._channel, limit, self._clock(), suspect=self._suspect, but=slow)
-        self._dry = not rows and not slow
+        if not rows:
+            self._dry, self._asked = not slow, time.monotonic()
         self._ready += rows
         self._held |= {row.id: row for row in rows}
         self._left.update(row.issue for row in rows)
