@@ -149,20 +149,19 @@ class _Run:
         opens, closes = self.channel.hours.around(now, zone) if self.channel.hours else (None, None)
         if opens:
             return self._wait("outside its hours", opens)
-        budget = self._budget(now, zone)
-        if budget == 0:
-            midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-            return self._wait("it has sent what it may send today", midnight)
-        desks = [
-            self._desk(suspect=True, budget=budget, closing=closes),
-            self._desk(budget=budget, closing=closes),
-        ]
-        for desk in desks:
+        desks = []
+        for suspect in (True, False):
+            budget = self._budget(now, zone)
+            if budget == 0:
+                midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+                return self._wait("it has sent what it may send today", midnight)
+            desk = self._desk(suspect=suspect, budget=budget, closing=closes)
+            desks.append(desk)
             with closing(desk):
                 self._carry(desk)
         return self._told(desks)
 
-    def _desk(self, *, budget: int | None, closing: datetime | None, suspect: bool = False) -> Desk:
+    def _desk(self, *, suspect: bool, budget: int | None, closing: datetime | None) -> Desk:
         return Desk(
             self.name,
             self.store,
@@ -190,7 +189,9 @@ class _Run:
         """Send what the desk has: by the ways that have a weight, and by the others while none of those works."""
         with self.store.read() as tx:
             held = {state.name for state in tx.channels.all() if _holds(state, self.channel, self.clock())}
-        ways = [way for way in self.channel.options.ways() if _key(self.channel, way) not in held]
+        every = self.channel.options.ways()
+        # Where all are left alone, and we were called nevertheless, an operator wants to know whether they work again.
+        ways = [way for way in every if _key(self.channel, way) not in held] or every
         for group in ([way for way in ways if way.weight], [way for way in ways if not way.weight]):
             while working := [way for way in group if way.name not in self.down]:
                 if self.stop.is_set() or not (waiting := desk.waiting()):
