@@ -149,9 +149,11 @@ class _Run:
         opens, closes = self.channel.hours.around(now, zone) if self.channel.hours else (None, None)
         if opens:
             return self._wait("outside its hours", opens)
-        desks = []
+        desks: list[Desk] = []
         for suspect in (True, False):
             budget = self._budget(now, zone)
+            if budget == 0 and desks:
+                break
             if budget == 0:
                 midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
                 return self._wait("it has sent what it may send today", midnight)

@@ -61,8 +61,8 @@ class Concern:
         return last - count + 1
 
 
-def chunks(values: Iterable[T]) -> Iterator[Sequence[T]]:
-    """Parts small enough for one IN list."""
+def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[Sequence[T]]:
+    """Parts of a size; if none is named, small enough for one IN list."""
     rest = iter(values)
-    while chunk := list(islice(rest, _CHUNK)):
+    while chunk := list(islice(rest, size)):
         yield chunk
