@@ -4,7 +4,7 @@
 #   make test [ARGS=…]       the whole suite; ARGS go to pytest
 #   make check               what CI asks beside the tests: style, types, the import rule
 #   make docs                docs/reference/, made from the code
-#   make chaos               the killed run, at length (the suite holds a short form)
+#   make chaos               kills, full disks, dying relays, at length (the suite holds a short form)
 #   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
@@ -51,7 +51,7 @@ docs: $(VENV)/.run
 	@$(BIN)/python docs/reference/make.py
 
 chaos: $(VENV)/.test
-	@CHAOS_KILLS=1000 $(BIN)/python -m pytest -s tests/test_killed.py $(ARGS)
+	@CHAOS_KILLS=1000 $(BIN)/python -m pytest -s tests/chaos tests/test_killed.py $(ARGS)
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.delivery

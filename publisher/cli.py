@@ -568,9 +568,27 @@ def _house() -> Iterator[App]:
 
     app = App(load(_settings_file()))
     try:
-        yield app
+        with _interruptible(app):
+            yield app
     finally:
         app.close()
+
+
+@contextmanager
+def _interruptible(app: App) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the command, and what is being sent after the messages that are on their way."""
+    import signal
+
+    def interrupt(*_: object) -> NoReturn:
+        app.stopping.set()
+        raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _settings_file() -> Path:

@@ -47,4 +47,6 @@ def test_every_message_arrived_and_that_is_said(told: str) -> None:
 
 
 def test_the_conditions_are_said(told: str) -> None:
-    assert re.search(r"\d+ cores, .* Python \d.* synchronous=FULL.* receiver: .*;\n8 connections .*;\nmessages of 6\d\.\d KB", told)
+    assert re.search(
+        r"\d+ cores, .* Python \d.* synchronous=FULL.* receiver: .*;\n8 connections .*;\nmessages of 6\d\.\d KB", told
+    )

@@ -298,3 +298,10 @@ def test_every_test_that_a_document_names_exists() -> None:
         if not (path := ROOT / "tests" / file).exists() or f"def {name}(" not in path.read_text()
     ]
     assert missing == []
+
+
+def test_each_row_of_what_can_happen_to_a_mail_names_a_test() -> None:
+    rows = re.findall(r"^\| ([^|]*) \| ([^|]*) \|$", (ROOT / "docs/why/delivery.md").read_text(), re.MULTILINE)
+    claims = {claim: shown for claim, shown in rows if claim != "---"}
+    assert len(claims) > 25
+    assert [claim for claim, shown in claims.items() if "`tests/" not in shown] == []

@@ -252,7 +252,6 @@ class _Run:
             put_off = receipt.verdict is Verdict.DEFERRED
             self.deferrals[way.name] = self.deferrals.get(way.name, 0) + 1 if put_off else 0
             if self.deferrals[way.name] >= MANY:
-                self.deferrals[way.name] = 0
                 raise ChannelDown(f"{MANY} deliveries in a row were put off, the last one: {receipt.detail}")
 
     # Parcels.
