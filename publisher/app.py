@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from publisher import channels, config, schedule, sources
+from publisher import bounces, channels, config, schedule, sources
+from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
 from publisher.collect import collect, tidy
@@ -35,8 +36,8 @@ from publisher.store import Store, open_store
 from publisher.templating import Templates
 from publisher.timetable import Timetable
 
-STEPS = ("collect", "publish", "compose", "deliver")
-"""In the order in which an entry walks."""
+STEPS = ("collect", "publish", "compose", "bounces", "deliver")
+"""In the order in which an entry walks; what came back is read before anything is sent."""
 
 
 def utc_now() -> datetime:
@@ -51,12 +52,12 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         ConfigError: with every fault there is.
     """
     environ = os.environ if environ is None else environ
-    return config.load(path, sources=sources.kinds(), channels=channels.kinds(), environ=environ)
+    return config.load(path, sources=sources.kinds(), channels=channels.kinds(), ways=bounces.ways(), environ=environ)
 
 
 def schema() -> dict[str, object]:
     """The JSON Schema of config.yaml, for editors that check while one types."""
-    return config.schema(sources=sources.kinds(), channels=channels.kinds())
+    return config.schema(sources=sources.kinds(), channels=channels.kinds(), ways=bounces.ways())
 
 
 class App:
@@ -104,6 +105,23 @@ class App:
         return self.settings.secret_key or _kept_secret(self.settings.folder / "data" / "secret_key")
 
     @cached_property
+    def returns(self) -> Returns:
+        """The desk for what comes back."""
+        return Returns(store=self.store, settings=self.settings, secret=self.secret, clock=self.clock)
+
+    def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
+        """Take what a mail provider reports.
+
+        Raises:
+            Forged: it does not come from the provider, or is too old.
+            ReportError: it cannot be read.
+            NetError: the provider's certificate cannot be fetched.
+            StoreError: nothing was recorded.
+        """
+        request = Request(headers=headers, body=body, received=self.clock())
+        self.returns.report(provider, request, lambda url: self.net.get(url).body)
+
+    @cached_property
     def runs(self) -> dict[str, Timetable]:
         """The timetables in force, by name of the run."""
         return schedule.timetables(self.settings)
@@ -119,6 +137,7 @@ class App:
             "collect": lambda work: collect(work, settings, store=store, net=self.net, clock=clock),
             "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
             "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
+            "bounces": lambda work: read_inbox(work, self.returns),
             "deliver": lambda work: deliver(
                 work,
                 settings,
@@ -144,6 +163,8 @@ class App:
                 )
             if step == "compose":
                 return schedule.due_issues(tx, self.settings, now)
+            if step == "bounces":
+                return schedule.due_returns(tx, self.settings, now)
             states, channels = tx.channels.all(), self.settings.channels
             return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
 

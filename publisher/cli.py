@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from publisher.engine.local import Report
 
 FAILED, WRONG, UNREACHED = 1, 2, 3
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: a mail server that hands us a message keeps it, and hands it over again later."""
 
 cli = typer.Typer(
     name="publisher",
@@ -31,11 +33,17 @@ cli = typer.Typer(
 source_cli = typer.Typer(help="Where entries come from.", no_args_is_help=True)
 issue_cli = typer.Typer(help="The issues that were made.", no_args_is_help=True)
 delivery_cli = typer.Typer(help="The ledger of deliveries.", no_args_is_help=True)
+bounce_cli = typer.Typer(help="What came back.", no_args_is_help=True)
+suppression_cli = typer.Typer(help="Who shall get nothing more.", no_args_is_help=True)
 db_cli = typer.Typer(help="The store.", no_args_is_help=True)
 cli.add_typer(source_cli, name="source")
 cli.add_typer(issue_cli, name="issue")
 cli.add_typer(delivery_cli, name="delivery")
+cli.add_typer(bounce_cli, name="bounce")
+cli.add_typer(suppression_cli, name="suppression")
 cli.add_typer(db_cli, name="db")
+
+_LARGEST_MESSAGE = 1_000_000  # bytes of a message that are looked at; its end is what it returns
 
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 """The option that every reading command has."""
@@ -543,6 +551,124 @@ def delivery_close(
     typer.echo(f"{len(ids) - len(missed)} closed as {state}")
     if missed:
         _end("neither parked nor uncertain, or not there: " + ", ".join(map(str, missed)), FAILED)
+
+
+# --- what comes back -------------------------------------------------------------------------------------------------
+
+
+@bounce_cli.command("read")
+def bounce_read() -> None:
+    """Read the mailbox that mail comes back to now, instead of at its slot.
+
+    Example: publisher bounce read
+    """
+    with _house() as app:
+        if not app.settings.bounces.part("mailbox"):
+            _end("no mailbox is configured; write `bounces: {mailbox: {url: …}}`", WRONG)
+    _by_hand("bounces", [], lambda _: ["mailbox"])
+
+
+@bounce_cli.command("take")
+def bounce_take() -> None:
+    """Take one message that came back from the standard input; a mail server's pipe calls this for each.
+
+    Exit code 75 asks the mail server to try again later.  Any message is taken; of one that is not about our mail
+    nothing follows.
+
+    Example: publisher bounce take < returned.eml
+    """
+    from contextlib import closing
+
+    from publisher.app import App, load
+    from publisher.errors import PublisherError
+
+    message = sys.stdin.buffer.read(_LARGEST_MESSAGE)
+    while sys.stdin.buffer.read(_LARGEST_MESSAGE):
+        pass  # read to its end: some mail servers take a closed pipe for a failure
+    try:
+        with closing(App(load(_Global.config))) as app:
+            taken = app.returns.take(message)
+    except PublisherError as error:  # a wrong configuration too: the message is not to blame
+        _end(error.words, TRY_AGAIN)
+    typer.echo("taken" if taken else "nothing in it is about our mail")
+
+
+@bounce_cli.command("list")
+def bounce_list(
+    address: Annotated[str | None, typer.Option(help="Of one address only.")] = None,
+    most: Annotated[int, typer.Option(help="How many rows.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """What came back, newest first; what is `unproven` may be made up, and nothing follows from it.
+
+    Example: publisher bounce list --address reader@example.org
+    """
+    with _house() as app:
+        with app.store.read() as tx:
+            rows = tx.suppressions.returned(address, limit=most)
+        if as_json:
+            return _print_json([_plain(row) for row in rows])
+        lines = [
+            (_local(app, r.moment), r.address, r.fate, r.status, "-" if r.delivery is None else r.delivery, r.detail)
+            for r in rows
+        ]
+        return _table("", ("when", "address", "is", "status", "delivery", "detail"), lines)
+
+
+@suppression_cli.command("list")
+def suppression_list(
+    most: Annotated[int, typer.Option(help="How many rows.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Who gets nothing more, and why; the newest first.
+
+    Example: publisher suppression list
+    """
+    with _house() as app:
+        with app.store.read() as tx:
+            rows = tx.suppressions.list(limit=most)
+        if as_json:
+            return _print_json([_plain(row) for row in rows])
+        lines = [(r.address, r.publication or "all", r.reason, _local(app, r.moment), r.detail) for r in rows]
+        return _table("", ("address", "publication", "reason", "since", "detail"), lines)
+
+
+@suppression_cli.command("add")
+def suppression_add(
+    address: Annotated[str, typer.Argument(help="Whose.")],
+    publication: Annotated[str, typer.Option(help="Nothing more of that one; left out: nothing at all.")] = "",
+) -> None:
+    """Send somebody nothing more.
+
+    Example: publisher suppression add reader@example.org --publication weekly
+    """
+    from publisher.mime import bare_address
+    from publisher.store import Suppression
+
+    try:
+        address = bare_address(address)
+    except ValueError as error:
+        _end(f"{address}: {error}", WRONG)
+    with _house() as app:
+        if publication:
+            _known(publication, app.settings.digests)
+        entry = Suppression(address=address, publication=publication, reason="by hand", moment=app.clock())
+        with app.store.write() as tx:
+            is_new = tx.suppressions.add(entry)
+    typer.echo(f"{address} gets nothing more" if is_new else f"{address} was on the list already")
+
+
+@suppression_cli.command("remove")
+def suppression_remove(address: Annotated[str, typer.Argument(help="As `suppression list` shows it.")]) -> None:
+    """Take an address off the list, with all its entries.  You answer for it that its reader wants that.
+
+    Example: publisher suppression remove reader@example.org
+    """
+    with _house() as app, app.store.write() as tx:
+        gone = tx.suppressions.remove(address)
+    if not gone:
+        _end(f"{address} is not on the list", FAILED)
+    typer.echo(f"{address} gets mail again; it is now you who answers for it that they want it")
 
 
 @db_cli.command("backup")

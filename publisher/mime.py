@@ -39,7 +39,7 @@ _PRINTABLE = re.compile(r"[ -~]*")
 _ATOMS = re.compile(rf"{_ATOM}(?: {_ATOM})*")
 _UNQUOTED = re.compile(r"[^\W\d_]\w*(?: \w+)*")
 _MESSAGE_ID = re.compile(r"(?!.*=\?)[!-;=?A-~]+@[!-;=?A-~]+")
-_TOKEN = re.compile("[a-z2-7-]+")
+_TOKEN = re.compile("[a-z0-9-]+")
 _URL = re.compile(r"(?!.*=\?)https?://[!#-;=?-\[\]_a-z~]+")  # one that can be written as it is
 _URL_SAFE = "%/:;?#[]@!$&'()*+,=~"
 _MAIL_SAFE = "@!$'*+"  # RFC 6068 section 2

@@ -27,7 +27,8 @@ def timetables(settings: Settings) -> dict[str, Timetable]:
     """The timetable of each run there is, by the name of the run."""
     visits = {f"collect {name}": every(source.every, spread=name) for name, source in settings.sources.items()}
     issues = {f"compose {name}": _digest_timetable(settings, name) for name in settings.digests}
-    return visits | issues
+    inbox = settings.bounces.part("mailbox")
+    return visits | issues | ({"bounces mailbox": every(inbox.options.every)} if inbox else {})
 
 
 def _digest_timetable(settings: Settings, name: str) -> Timetable:
@@ -105,6 +106,17 @@ def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | No
     if state.gone or (state.retry_at and state.retry_at > now):
         return False
     return state.tried < every(source.every, spread=source.name).latest(issue)
+
+
+def due_returns(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The mailbox that mail comes back to, if its latest slot has not run."""
+    inbox = settings.bounces.part("mailbox")
+    if inbox is None:
+        return []
+    work = Work(step="bounces", subject="mailbox", slot=every(inbox.options.every).latest(now).isoformat())
+    state = tx.sources.get(work.run)
+    is_held = state and state.retry_at and state.retry_at > now and state.fingerprint == inbox.fingerprint
+    return [work] if not is_held and tx.runs.is_open(work.run, work.slot, now) else []
 
 
 def due_deliveries(tx: Tx, settings: Settings, now: datetime, is_held: Callable[[str], bool]) -> list[Work]:

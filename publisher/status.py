@@ -86,6 +86,8 @@ class Status:
     publications: tuple[PublicationStatus, ...]
     issues: tuple[IssueStatus, ...]
     channels: tuple[ChannelStatus, ...]
+    bounces: str = ""
+    """Why the mailbox that mail comes back to could not be read at the last attempt."""
 
     @property
     def wrong(self) -> list[str]:
@@ -104,7 +106,8 @@ class Status:
             for state in (State.FAILED, State.PARKED, State.UNCERTAIN)
             if (count := i.deliveries.get(state, 0))
         ]
-        return [*sources, *publications, *channels, *paused, *stuck]
+        bounces = [f"bounces: {self.bounces}"] * bool(self.bounces)
+        return [*sources, *publications, *channels, *bounces, *paused, *stuck]
 
     @property
     def next(self) -> list[tuple[datetime, str]]:
@@ -126,6 +129,7 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
         publications=tuple(_publications(tx, settings, runs, now)),
         issues=tuple(_issues(tx)),
         channels=tuple(_channels(tx, settings)),
+        bounces=_bounces(tx, settings),
     )
 
 
@@ -148,6 +152,11 @@ def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: dateti
             )
         )
     return rows
+
+
+def _bounces(tx: Tx, settings: Settings) -> str:
+    state = tx.sources.get("bounces mailbox") if settings.bounces.part("mailbox") else None
+    return state.error if state else ""
 
 
 _FEEDS = {"rss": "RSS", "atom": "Atom", "json": "JSON Feed"}

@@ -38,6 +38,7 @@ NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 SECRET = "whsec_" + base64.b64encode(b"a secret of many bytes, to sign with").decode()
 ENVIRONMENT = {
     "SMTP_PASSWORD": "word",
+    "IMAP_PASSWORD": "word",
     "DATABASE_PASSWORD": "word",
     "ROOM_URL": "https://room.example.org/hook",
     "ROOM_TOKEN": "word",
@@ -45,6 +46,7 @@ ENVIRONMENT = {
 KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 FILES = {
     "secrets/partner": SECRET,
+    "secrets/mailgun": "word",
     "secrets/relay": "smtps://publisher:word@smtp.example.org",
     "secrets/dkim.pem": KEY,
 }
@@ -232,7 +234,7 @@ def typed() -> Iterator[tuple[str, str]]:
 
 @fixed(typed())
 def test_a_command_in_the_documents_can_be_typed(text: str) -> None:
-    words = shlex.split(re.split(" > | && ", re.sub(r"\$\(.*?\)", "today", text))[0], comments=True)
+    words = shlex.split(re.split(" [<>] | && ", re.sub(r"\$\(.*?\)", "today", text))[0], comments=True)
     command: Any = typer.main.get_command(cli)
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]

@@ -152,6 +152,11 @@ publications:
       first_issue: 7d
     recipients: [team@example.org]
 """,
+    "`bounces`": """\
+bounces:
+  mailbox: {url: "imaps://bounce%40example.org:${IMAP_PASSWORD}@imap.example.org/INBOX", every: 5m}
+  ses: {topic: "arn:aws:sns:eu-west-1:123456789012:bounces"}
+""",
     "`retry`": """\
 retry: {attempts: 12, for: 5d}
 """,
@@ -171,6 +176,7 @@ def _configuration(shape: Shape) -> Iterator[str]:
             yield from _publications(shape)
         elif "$ref" in part:
             yield _section(shape, f"`{name}`", _followed(shape, part), level=2)
+            yield from _below(shape, _followed(shape, part))
     yield _KINDS_TO_COME
     yield _VALUES
 

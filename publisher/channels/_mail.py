@@ -51,6 +51,13 @@ Bounces = Annotated[
         "{token} for each delivery. Left out: `from`."
     ),
 ]
+Unsubscribe = Annotated[
+    str,
+    Field(
+        description="Where readers unsubscribe by mail: unsubscribe+{token}@example.org, with another {token} for each "
+        "delivery. Left out: only by the link."
+    ),
+]
 Signatures = Annotated[
     Annotated[Dkim, Tag("one")] | Annotated[tuple[Dkim, ...], Tag("more")],
     one_or_more,
@@ -76,17 +83,21 @@ def check_mailboxes(**options: str) -> None:
             raise ValueError(f"{option}: {address!r}: {error}") from None
 
 
-def check_returns(pattern: str) -> None:
-    """Check the option ``bounces``; an empty one is none.
+def check_returns(**options: str) -> None:
+    """Check options that are addresses with a place for a token; an empty one is none.
 
     Raises:
-        ValueError: there is no place for the token in it, or it makes no address.
+        ValueError: there is no place for the token in one, or it makes no address; the message begins with its name.
     """
-    if not pattern:
-        return
+    for option, pattern in options.items():
+        if pattern:
+            _check_pattern(option, pattern)
+
+
+def _check_pattern(option: str, pattern: str) -> None:
     local, token, domain = pattern.partition("{token}")
     if not token or "@" in local or not domain.startswith("@"):
-        raise ValueError("bounces: write bounce+{token}@example.org, with {token} right before the @")
+        raise ValueError(f"{option}: write {option}+{{token}}@example.org, with {{token}} right before the @")
     if len(local) > _LONGEST_LOCAL - _TOKEN:
-        raise ValueError(f"bounces: at most {_LONGEST_LOCAL - _TOKEN} characters can stand before {{token}}")
-    check_mailboxes(bounces=f"{local}token{domain}")
+        raise ValueError(f"{option}: at most {_LONGEST_LOCAL - _TOKEN} characters can stand before {{token}}")
+    check_mailboxes(**{option: f"{local}token{domain}"})

@@ -20,7 +20,16 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from publisher.channels import Receipts, Way, unsendable
-from publisher.channels._mail import Bounces, From, ReplyTo, Signatures, check_mailboxes, check_returns, signers
+from publisher.channels._mail import (
+    Bounces,
+    From,
+    ReplyTo,
+    Signatures,
+    Unsubscribe,
+    check_mailboxes,
+    check_returns,
+    signers,
+)
 from publisher.channels._wire import printable
 from publisher.errors import ChannelDown, ChannelError, RenderError
 from publisher.mime import Letters, bare_address
@@ -58,6 +67,7 @@ class Sendmail:
     sender: From = ""
     reply_to: ReplyTo = ""
     bounces: Bounces = ""
+    unsubscribe: Unsubscribe = ""
     dkim: Signatures = ()
     timeout: Annotated[Duration, Field(description="How long it may take for a message.")] = timedelta(minutes=1)
     connections: Annotated[int, Field(ge=1, le=100, description="How many of it run at once, at most.")] = 1
@@ -65,7 +75,7 @@ class Sendmail:
     def __post_init__(self) -> None:
         _check_command(self._words)
         check_mailboxes(**{"from": self.sender, "reply_to": self.reply_to})
-        check_returns(self.bounces)
+        check_returns(bounces=self.bounces, unsubscribe=self.unsubscribe)
         if self.sender and bare_address(self.sender).startswith("-"):
             raise ValueError("from: an address that begins with a hyphen looks like an option of the program")
         if self.bounces.startswith(("-", "{token}")):
@@ -86,7 +96,12 @@ class Sendmail:
             ChannelDown: this machine has no room for another program or file now.
             ChannelError: the program is missing, or refuses us or its arguments.
         """
-        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=signers(self.dkim))
+        letters = Letters(
+            sender=self.sender,
+            reply_to=self.reply_to,
+            signers=signers(self.dkim),
+            unsubscribe_mail=self.unsubscribe,
+        )
         for parcel in parcels:
             yield self._delivered(parcel, letters)
 

@@ -18,6 +18,7 @@ from publisher.channels._mail import (
     From,
     ReplyTo,
     Signatures,
+    Unsubscribe,
     check_mailboxes,
     check_returns,
     one_or_more,
@@ -79,6 +80,7 @@ class Smtp:
         Field(description="Certificate (PEM) to trust instead of the public authorities, for a relay of one's own."),
     ] = None
     bounces: Bounces = ""
+    unsubscribe: Unsubscribe = ""
     connections: Annotated[int, Field(ge=1, le=100, description="How many connections are open at once, at most.")] = 4
     messages: Annotated[
         int | None, Field(ge=1, description="How many messages a connection carries, at most; left out: any number.")
@@ -94,7 +96,7 @@ class Smtp:
         if len({_relay(relay.url).place for relay in self.relays}) < max(1, len(self.relays)):
             raise ValueError("url: each relay is named once, and at least one")
         check_mailboxes(**{"from": self.sender, "reply_to": self.reply_to})
-        check_returns(self.bounces)
+        check_returns(bounces=self.bounces, unsubscribe=self.unsubscribe)
 
     @property
     def relays(self) -> Sequence[OneRelay]:
@@ -136,7 +138,12 @@ class Smtp:
                 yield item if isinstance(item, Receipt) else connection.hand_over(item, mails)
 
     def _pen(self) -> _Pen:
-        letters = Letters(sender=self.sender, reply_to=self.reply_to, signers=signers(self.dkim))
+        letters = Letters(
+            sender=self.sender,
+            reply_to=self.reply_to,
+            signers=signers(self.dkim),
+            unsubscribe_mail=self.unsubscribe,
+        )
         return _Pen(letters, self.bounces)
 
     def check(self, net: Net) -> str:

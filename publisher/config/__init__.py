@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,13 +33,19 @@ __all__ = ["ChannelSettings", "Settings", "SourceSettings", "load", "schema", "s
 _OUTBOX = {"kind": "folder", "path": "outbox"}
 
 
-def load(path: Path, *, sources: Kinds, channels: Kinds, environ: Mapping[str, str]) -> Settings:
+_NO_KINDS: Kinds = MappingProxyType({})
+
+
+def load(
+    path: Path, *, sources: Kinds, channels: Kinds, ways: Kinds = _NO_KINDS, environ: Mapping[str, str]
+) -> Settings:
     """Read a configuration.
 
     Args:
         path: the file; relative paths in it start at its folder.
         sources: the kinds of source, at least two.
         channels: the kinds of channel, at least two; ``folder`` must be among them.
+        ways: those by which things come back.
         environ: the environment, for ``${VAR}`` and overrides such as ``PUBLISHER_SERVER__LISTEN``.
 
     Raises:
@@ -48,7 +55,7 @@ def load(path: Path, *, sources: Kinds, channels: Kinds, environ: Mapping[str, s
     data = reader.read()
     if isinstance(written := data.get("channels", {}), dict):
         data["channels"] = {"outbox": _OUTBOX, **written}
-    model = model_of(sources, channels)
+    model = model_of(sources, channels, ways)
     try:
         settings = model.model_validate(data, context=context(data, folder=reader.folder, masks=reader.masks))
     except ValidationError as error:
@@ -58,9 +65,9 @@ def load(path: Path, *, sources: Kinds, channels: Kinds, environ: Mapping[str, s
     return settings
 
 
-def schema(*, sources: Kinds, channels: Kinds) -> dict[str, Any]:
+def schema(*, sources: Kinds, channels: Kinds, ways: Kinds = _NO_KINDS) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of config.yaml, as editors use it."""
-    made = model_of(sources, channels).model_json_schema(schema_generator=_SchemaMaker)
+    made = model_of(sources, channels, ways).model_json_schema(schema_generator=_SchemaMaker)
     return {"$schema": _SchemaMaker.schema_dialect, **made, "title": "config.yaml"}
 
 

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -99,14 +99,11 @@ class Defaults(_Part):
     )
 
 
-class _OfKind(_Heir):
-    """What is set up by the options of a kind: a source or a channel."""
+class _SetUp(_Part):
+    """What is set up by the options of a frozen dataclass."""
 
     _made_of: ClassVar[type[Any]]
-    _name: str = PrivateAttr("")
     _options: Any = PrivateAttr(None)
-
-    kind: str
 
     @model_validator(mode="after")
     def _set_up(self) -> Self:
@@ -117,6 +114,28 @@ class _OfKind(_Heir):
         return {field.name: getattr(self, field.name) for field in fields(self._made_of) if field.init}
 
     @property
+    def fingerprint(self) -> str:
+        """Changes when the kind or its options do, and tells nothing about them."""
+        return hashlib.sha256(f"{self._made_of.kind} {sorted(self._own().items())!r}".encode()).hexdigest()
+
+    @property
+    def options(self) -> Any:
+        """The dataclass, set up and ready to work."""
+        return self._options
+
+    def __repr__(self) -> str:
+        """Without the options, which may be secret."""
+        return f"<{self._made_of.kind}>"
+
+
+class _OfKind(_Heir, _SetUp):
+    """What has a name and a kind: a source or a channel."""
+
+    _name: str = PrivateAttr("")
+
+    kind: str
+
+    @property
     def name(self) -> str:
         """Its key in config.yaml."""
         return self._name
@@ -124,16 +143,6 @@ class _OfKind(_Heir):
     def __repr__(self) -> str:
         """Without the options, which may be secret."""
         return f"<{self.kind} {self._name}>"
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the kind or its options do, and tells nothing about them."""
-        return hashlib.sha256(f"{self.kind} {sorted(self._own().items())!r}".encode()).hexdigest()
-
-    @property
-    def options(self) -> Any:
-        """The kind's dataclass, set up and ready to work."""
-        return self._options
 
 
 class SourceSettings(Defaults, _OfKind):
@@ -230,6 +239,14 @@ class PublicationSettings(_Heir):
     )
 
 
+class BounceSettings(_Part):
+    """By which ways we learn what came back: a mailbox, or a mail provider that posts its reports to us."""
+
+    def part(self, name: str) -> _SetUp | None:
+        """The settings of that way; None where it is not used, or there is none of that name."""
+        return getattr(self, name) if name in type(self).model_fields else None
+
+
 class RetrySettings(_Part):
     """How long we try to deliver."""
 
@@ -263,6 +280,7 @@ class Settings(_Part):
     sources: dict[str, SourceSettings] = Field(default={}, description="Where entries come from.")
     publications: dict[PublicationName, PublicationSettings] = Field(default={}, description="What is made of them.")
     channels: dict[str, ChannelSettings] = Field(default={}, description="How issues leave the house.")
+    bounces: BounceSettings = Field(default=BounceSettings(), description="How we learn what came back.")
     retry: RetrySettings = Field(default=RetrySettings(), description="How long we try to deliver.")
     log: LogSettings = Field(default=LogSettings(), description="What is told while it runs.")
 
@@ -349,11 +367,12 @@ def _valid(model: type[_Part], data: Any) -> dict[str, Any]:
         return {}
 
 
-def model_of(sources: Kinds, channels: Kinds) -> type[Settings]:
-    """The settings, extended by the options of those kinds."""
+def model_of(sources: Kinds, channels: Kinds, ways: Kinds) -> type[Settings]:
+    """The settings, extended by the options of those kinds, and of the ways by which things come back."""
     rooms: dict[str, Any] = {
         "sources": (_room(SourceSettings, sources), Settings.model_fields["sources"]),
         "channels": (_room(ChannelSettings, channels), Settings.model_fields["channels"]),
+        "bounces": _returning(ways),
     }
     return create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **rooms)
 
@@ -364,12 +383,32 @@ def _room(base: type[_OfKind], kinds: Kinds) -> Any:
 
 
 def _of_kind(base: type[_OfKind], name: str, kind: type[Any]) -> type[_OfKind]:
-    types = get_type_hints(kind, include_extras=True)
-    options: dict[str, Any] = {field.name: (types[field.name], _default(field)) for field in fields(kind) if field.init}
-    options["kind"] = (Literal[name], Field(description=(kind.__doc__ or name).partition("\n")[0]))
-    made = create_model(f"{kind.__name__}{base.__name__}", __base__=base, __doc__=kind.__doc__, **options)
-    made._made_of = kind
+    return _made(base, kind, kind=(Literal[name], Field(description=_title(kind, name))))
+
+
+def _returning(ways: Kinds) -> tuple[type[BounceSettings], Any]:
+    parts: dict[str, Any] = {
+        name: (_made(_SetUp, way) | None, Field(default=None, description=_title(way, name)))
+        for name, way in sorted(ways.items())
+    }
+    made = create_model("BounceSettings", __base__=BounceSettings, __doc__=BounceSettings.__doc__, **parts)
+    return made, Field(default_factory=made, description=Settings.model_fields["bounces"].description)
+
+
+_PartT = TypeVar("_PartT", bound=_SetUp)
+
+
+def _made(base: type[_PartT], of: type[Any], **more: Any) -> type[_PartT]:
+    types = get_type_hints(of, include_extras=True)
+    options: dict[str, Any] = {field.name: (types[field.name], _default(field)) for field in fields(of) if field.init}
+    name = f"{of.__name__}{base.__name__.lstrip('_')}"
+    made = create_model(name, __base__=base, __doc__=of.__doc__, **options, **more)
+    made._made_of = of
     return made
+
+
+def _title(kind: type[Any], name: str) -> str:
+    return (kind.__doc__ or name).partition("\n")[0]
 
 
 def _default(field: DataclassField[Any]) -> Any:

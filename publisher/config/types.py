@@ -15,7 +15,7 @@ from publisher.options import WebAddress
 from publisher.timetable import time_zone, timetable
 
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-_RESERVED = ("static", "api", "status", "health")
+_RESERVED = ("static", "api", "status", "health", "bounces", "unsubscribe")
 
 
 def _name(value: str) -> str:

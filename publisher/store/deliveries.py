@@ -223,6 +223,11 @@ class Deliveries(Concern):
         row = self._connection.execute(select(deliveries).where(deliveries.c.id == id)).one_or_none()
         return DeliveryRow(**row._asdict()) if row else None
 
+    def to(self, recipient: str, *, limit: int) -> builtins.list[DeliveryRow]:
+        """The deliveries to an address, newest first."""
+        newest = select(deliveries).where(deliveries.c.recipient == recipient).order_by(deliveries.c.id.desc())
+        return [DeliveryRow(**row._asdict()) for row in self._connection.execute(newest.limit(limit))]
+
     def attempted(self, channel: str, since: datetime) -> int:
         """How many deliveries of a channel were sent, or refused for good, since then."""
         over = deliveries.c.state.in_((State.SENT, State.FAILED))

@@ -175,6 +175,7 @@ class Return:
     address: str
     """In small letters; whom it is about."""
     fate: str
+    """``hard``, ``soft``, ``complaint`` or ``unsubscribe``; ``unproven`` where anybody may have made it up."""
     status: str = ""
     """RFC 3463; empty when it is not told."""
     detail: str = ""

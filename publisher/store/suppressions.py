@@ -59,9 +59,11 @@ class Suppressions(Concern):
         row = asdict(entry) | {"address": entry.address.casefold()}
         return self._count(self._insert(returns).values(row).on_conflict_do_nothing()) == 1
 
-    def returned(self, address: str, *, limit: int) -> builtins.list[Return]:
-        """What came back from an address, newest first."""
-        told = select(returns).where(returns.c.address == address.casefold()).order_by(returns.c.moment.desc())
+    def returned(self, address: str | None = None, *, limit: int) -> builtins.list[Return]:
+        """What came back, newest first; from an address, or from anybody."""
+        told = select(returns).order_by(returns.c.moment.desc(), returns.c.key)
+        if address is not None:
+            told = told.where(returns.c.address == address.casefold())
         return [Return(**row._asdict()) for row in self._connection.execute(told.limit(limit))]
 
     def good_since(self, address: str, since: datetime, until: datetime) -> int:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from publisher.errors import PublisherError
+from publisher.errors import Forged, PublisherError, ReportError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +34,11 @@ MEDIA_TYPES = {
     "style.css": "text/css; charset=utf-8",
 }
 """The files of a publication that are served, and as what."""
+
+_LARGEST_REPORT = 5_000_000  # bytes
+_LARGEST_FORM = 10_000
+_FORGED = {"mailgun": 406}
+"""What a forged report is answered with instead of 403: Mailgun repeats a report after anything but 406."""
 
 # No script anywhere, no style but our own sheet; images are where the entries say they are.
 _HEADERS = {
@@ -50,8 +57,12 @@ def application(app: Callable[[], App]) -> ASGIApp:
             Route("/", pages.overview),
             Route("/status.json", pages.status),
             Route("/health", pages.health),
+            Route("/bounces/{provider}", pages.bounces, methods=["POST"]),
+            Route("/unsubscribe/{token}", pages.unsubscribe),
+            Route("/unsubscribe/{token}", pages.unsubscribed, methods=["POST"]),
             Route("/style.css", pages.style),
             Route("/status.css", pages.style),
+            Route("/unsubscribe.css", pages.style),
             Route("/{publication}", pages.to_folder),
             Route("/{publication}/{file:path}", pages.file),
         ],
@@ -87,7 +98,7 @@ class _Pages:
         return PlainTextResponse("well\n")
 
     def style(self, request: Request) -> Response:
-        """The style sheets of the overview."""
+        """The style sheets of the house's own pages."""
         sheet = self._app().templates.render(f"{request.url.path.strip('/')}.j2")
         return _conditional(request, sheet.encode(), MEDIA_TYPES["style.css"])
 
@@ -105,6 +116,60 @@ class _Pages:
         if name not in settings.publications or file not in MEDIA_TYPES:
             raise HTTPException(404)
         return _conditional(request, _read(settings.feeds / name / file), MEDIA_TYPES[file])
+
+    async def bounces(self, request: Request) -> Response:
+        """What a mail provider reports."""
+        app, name = self._app(), request.path_params["provider"]
+        way = app.settings.bounces.part(name)
+        if way is None or name == "mailbox":
+            raise HTTPException(404)
+        body = await _body(request, _LARGEST_REPORT)
+        try:
+            await run_in_threadpool(app.reported, way.options, request.headers, body)
+        except Forged as error:
+            raise HTTPException(_FORGED.get(name, 403), str(error)) from None
+        except ReportError as error:
+            raise HTTPException(400, error.words) from None
+        return Response(status_code=204)
+
+    def unsubscribe(self, request: Request) -> Response:
+        """A page with a button.  It changes nothing: programs that look for malware follow each link of a mail."""
+        return self._leaving(self._app().returns.publication_of(request.path_params["token"]), done=False)
+
+    async def unsubscribed(self, request: Request) -> Response:
+        """What the button does, and one click in a mail program (RFC 8058): no cookie, no redirect, no question."""
+        form = parse_qs((await _body(request, _LARGEST_FORM)).decode("ascii", "replace"))
+        everything = form.get("from") == ["everything"]
+        returns, token = self._app().returns, request.path_params["token"]
+        name = await run_in_threadpool(returns.unsubscribe, token, everything=everything)
+        return await run_in_threadpool(self._leaving, name, done=True, everything=everything)
+
+    def _leaving(self, name: str | None, *, done: bool, everything: bool = False) -> Response:
+        """The page of unsubscribing; of no publication where the link is none of ours."""
+        app = self._app()
+        publication = app.settings.publications.get(name or "")
+        page = app.templates.render(
+            "unsubscribe.html.j2",
+            site=app.settings.model_site(),
+            title=publication.title if publication else name,
+            done=done,
+            everything=everything,
+        )
+        return HTMLResponse(page, 200 if name else 404, headers={"Cache-Control": "no-store"})
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body of a request, which may be anybody's.
+
+    Raises:
+        HTTPException: it is too large.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            raise HTTPException(413)
+    return body
 
 
 def _read(file: Path) -> bytes:

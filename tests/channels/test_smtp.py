@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from receivers import Fragile, Grouping, Relay, free_port, make_issue, make_parc
 from publisher.channels._wire import Reply
 from publisher.channels.smtp import KIND, Smtp, _verdict
 from publisher.errors import ChannelDown, ChannelError
-from publisher.model import Parcel, Receipt, Verdict
+from publisher.model import Parcel, Receipt, Subscriber, Verdict
 from publisher.net import Net
 
 SENT, DEFERRED, FAILED = Verdict.SENT, Verdict.DEFERRED, Verdict.FAILED
@@ -179,6 +180,16 @@ def test_a_local_part_beyond_ascii_fails_with_the_reason_elsewhere(start_relay: 
     receipts = send(channel(relay.port), [make_parcel(1, recipient="jösé@example.org"), make_parcel(2)], net)
     assert verdicts(receipts) == [FAILED, SENT]
     assert "does not speak SMTPUTF8" in receipts[0].detail
+
+
+def test_a_reader_can_leave_by_mail_where_an_address_is_named_for_it(relay: Relay, net: Net) -> None:
+    options = replace(channel(relay.port), unsubscribe="unsubscribe+{token}@example.org")
+    person = Subscriber(address="reader1@example.org", unsubscribe="https://news.example.org/unsubscribe/1-x")
+    [receipt] = send(options, [replace(make_parcel(1), subscriber=person, token="1-abc")], net)
+    assert receipt.verdict is SENT, receipt.detail
+    [mail] = relay.messages
+    ways = "<https://news.example.org/unsubscribe/1-x>, <mailto:unsubscribe+1-abc@example.org>"
+    assert (mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"]) == (ways, "List-Unsubscribe=One-Click")
 
 
 # --- lost connections ------------------------------------------------------------------------------------------------

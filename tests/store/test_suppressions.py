@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from store_samples import NOW, new_issue, plan
+
+from publisher.model import State
+from publisher.store import Return, Settled, Store, Suppression, Tx
+
+DAY = timedelta(days=1)
+
+
+def suppression(address: str, publication: str = "", reason: str = "hard") -> Suppression:
+    return Suppression(address=address, publication=publication, reason=reason, moment=NOW)
+
+
+def returned(key: str, address: str = "a@example.org", *, delivery: int | None = None, days: int = 0) -> Return:
+    return Return(key=key, delivery=delivery, address=address, fate="soft", moment=NOW + days * DAY)
+
+
+def test_the_list_keeps_the_first_reason_and_knows_no_capitals(tx: Tx) -> None:
+    assert tx.suppressions.add(suppression("Ada@Example.org"))
+    assert not tx.suppressions.add(suppression("ada@example.org", reason="complaint"))
+    assert [(one.address, one.reason) for one in tx.suppressions.list(limit=9)] == [("ada@example.org", "hard")]
+    assert tx.suppressions.among(["ADA@example.org", "b@example.org"], "weekly") == {"ADA@example.org"}
+    assert tx.suppressions.remove("ADA@example.org") == 1
+    assert tx.suppressions.list(limit=9) == []
+
+
+def test_one_publication_is_left_or_all(tx: Tx) -> None:
+    tx.suppressions.add(suppression("a@example.org", "weekly"))
+    tx.suppressions.add(suppression("b@example.org"))
+    everybody = ["a@example.org", "b@example.org", "c@example.org"]
+    assert tx.suppressions.among(everybody, "weekly") == {"a@example.org", "b@example.org"}
+    assert tx.suppressions.among(everybody, "daily") == {"b@example.org"}
+
+
+def test_what_came_back_is_kept_once_and_told_newest_first(tx: Tx) -> None:
+    assert [tx.suppressions.note(returned(key, days=day)) for day, key in enumerate(["x", "y", "x"])] == [1, 1, 0]
+    tx.suppressions.note(returned("z", "B@example.org", days=9))
+    assert [one.key for one in tx.suppressions.returned(limit=9)] == ["z", "y", "x"]
+    assert [one.key for one in tx.suppressions.returned("A@example.org", limit=1)] == ["y"]
+    assert [one.address for one in tx.suppressions.returned("b@example.org", limit=9)] == ["b@example.org"]
+
+
+def test_the_deliveries_to_an_address_are_told_newest_first(store: Store) -> None:
+    with store.write() as tx:
+        plan(tx, 2)
+        plan(tx, 2)
+        rows = tx.deliveries.to("reader1@example.org", limit=9)
+        assert [row.recipient for row in rows] == ["reader1@example.org"] * 2
+        assert rows[0].id > rows[1].id
+        assert tx.deliveries.to("reader1@example.org", limit=1) == rows[:1]
+
+
+def test_a_good_delivery_was_sent_and_did_not_come_back(tx: Tx) -> None:
+    tx.deliveries.plan(new_issue(tx), [("post", name) for name in ("a@example.org", "b@example.org")], NOW)
+    leased = tx.deliveries.lease("post", 2, NOW)
+    tx.deliveries.settle([Settled(id=one.id, state=State.SENT, detail="", at=NOW + DAY) for one in leased])
+    assert tx.suppressions.good_since("a@example.org", NOW, NOW + DAY) == 1
+    assert tx.suppressions.good_since("a@example.org", NOW + DAY, NOW + 2 * DAY) == 0
+    tx.suppressions.note(returned("x", "a@example.org", delivery=leased[0].id))
+    assert tx.suppressions.good_since("a@example.org", NOW, NOW + DAY) == 0
+    assert tx.suppressions.good_since("b@example.org", NOW, NOW + DAY) == 1
