@@ -109,10 +109,12 @@ def test_a_mail_that_cannot_be_delivered_comes_back_to_its_token(mta: Mta, net: 
     assert returned.get_payload(0)["Message-ID"] == f"<{parcel.message_id}>"
 
 
-def test_mail_goes_straight_into_the_store_by_lmtp(mta: Mta, net: Net) -> None:
+@pytest.mark.parametrize("local", [False, True], ids=["network", "socket"])
+def test_mail_goes_straight_into_the_store_by_lmtp(mta: Mta, net: Net, local: bool) -> None:
     box = mta.new_mailbox()
     parcels = [make_parcel(n, f"{who}@example.org") for n, who in enumerate([f"{box}+1", "gone", f"{box}+2"])]
-    receipts = send(channel(mta, "lmtp", scheme="lmtp"), parcels, net)
+    by_socket = Smtp(url=f"lmtp+unix://{mta.folder / 'lmtp'}")
+    receipts = send(by_socket if local else channel(mta, "lmtp", scheme="lmtp"), parcels, net)
     assert verdicts(receipts) == [SENT, FAILED, SENT]
     assert receipts[1].detail.startswith("550 5.1.1")
     assert [message["To"] for message in mta.messages(box, count=2)] == [f"{box}+{n}@example.org" for n in (1, 2)]
