@@ -34,10 +34,12 @@ class Note:
 class _Page:
     """Notes that are committed together."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: threading.Lock) -> None:
         self.notes: list[Note] = []
         self.done = False
         self.error: Exception | None = None
+        self.turn = threading.Condition(lock)
+        """Tells those who stand on it that it is committed, or one of them to commit it."""
 
 
 class Ledger:
@@ -49,9 +51,9 @@ class Ledger:
 
     def __init__(self, store: Store, clock: Clock, stop: Event) -> None:
         self._store, self._clock, self._stop = store, clock, stop
-        self._turn = threading.Condition()
+        self._lock = threading.Lock()
         self._busy = False
-        self._page = _Page()
+        self._page = _Page(self._lock)
 
     def write(self, note: Note) -> None:
         """Returns when the note is committed.
@@ -59,18 +61,19 @@ class Ledger:
         Raises:
             StoreError: the store could not be written for seconds, or until we were stopped.
         """
-        with self._turn:
+        with self._lock:
             page = self._page
             page.notes.append(note)
             while self._busy and not page.done:
-                self._turn.wait()
+                page.turn.wait()
             if not page.done:  # nobody is writing: it is for us to write this page, and a new one begins
-                self._busy, self._page = True, _Page()
+                self._busy, self._page = True, _Page(self._lock)
         if not page.done:
             self._commit(page)
-            with self._turn:
+            with self._lock:
                 self._busy = False
-                self._turn.notify_all()
+                page.turn.notify_all()
+                self._page.turn.notify()  # nobody else: to wake a thread for nothing costs as much as a verdict
         if page.error:
             raise page.error
 
