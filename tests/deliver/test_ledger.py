@@ -174,7 +174,7 @@ def test_whoever_is_stopped_waits_no_longer_for_the_store(
     began = time.monotonic()
     with pytest.raises(StoreError):
         ledger.write(sent(rows[0]))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4  # its patience is five seconds
 
 
 def test_verdict_the_next_one_s_launch_and_the_end_of_the_issue_are_one_commit(
