@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from publisher.channels import Way
 from publisher.config import ChannelSettings, Settings
-from publisher.deliver.decisions import MANY, MOST_FAULTS, Retry, connections, hold_pause, next_attempt
+from publisher.deliver.decisions import MANY, MOST_FAULTS, Retry, connections, hold_pause
 from publisher.deliver.desk import Desk, Parcels
 from publisher.deliver.pace import Pace
 from publisher.errors import ChannelDown, ChannelError, ChannelGone, StoreError
@@ -45,7 +45,7 @@ from publisher.store import ChannelState, Leased, Store
 from publisher.templating import Templates
 from publisher.tokens import token
 
-__all__ = ["Paces", "deliver", "is_held", "next_attempt"]
+__all__ = ["Paces", "deliver", "is_held"]
 
 _FOR_EVER = timedelta(days=36_500)
 
