@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from publisher.options import Rate
 
@@ -29,20 +29,16 @@ class Pace:
         """Whether there is a rate of that name."""
         return name in self._pauses
 
-    def wait(self, names: Iterable[str], now: float) -> float:
-        """Seconds until all of them have a turn; 0 when they have one now.  ``now`` comes from a steady clock."""
-        with self._lock:
-            return self._wait(names, now)
-
     def take(self, names: Collection[str], now: float) -> float:
-        """Take a turn of all of them where they have one, and then return 0; else what ``wait`` says."""
+        """Take a turn of all of them where they have one, and return 0; else the seconds until they all have one.
+
+        Args:
+            now: from a steady clock.
+        """
         with self._lock:
-            wait = self._wait(names, now)
+            wait = max(0.0, *(self._next.get(name, 0) - now for name in names), 0.0)
             if not wait:
                 for name in names:
                     if pause := self._pauses.get(name):
                         self._next[name] = max(self._next.get(name, 0), now - min(pause, _LENIENCE)) + pause
             return wait
-
-    def _wait(self, names: Iterable[str], now: float) -> float:
-        return max(0.0, *(self._next.get(name, 0) - now for name in names), 0.0)

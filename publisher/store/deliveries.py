@@ -9,7 +9,22 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, and_, bindparam, case, func, literal, null, or_, select, true, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from publisher.model import State
 from publisher.store.concern import LEASE, Concern, chunks
@@ -119,12 +134,19 @@ class Deliveries(Concern):
         columns = [deliveries.c[name] for name in _LEASED]
         first = select(*columns, issues.c.publication).join(issues, issues.c.id == deliveries.c.issue).where(*due)
         first = first.order_by(deliveries.c.issue, deliveries.c.id).limit(limit)
-        rows = self._connection.execute(first.with_for_update(skip_locked=True, of=deliveries)).all()
-        unwanted = self._suppressed(rows, now)
-        for chunk in chunks([row.id for row in rows if row.id not in unwanted]):
+        rows = self._wanted(first.with_for_update(skip_locked=True, of=deliveries), now)
+        for chunk in chunks([row.id for row in rows]):
             taken = update(deliveries).where(deliveries.c.id.in_(chunk))
             self._connection.execute(taken.values(state=State.SENDING, owner=self._owner, next_at=now + LEASE))
-        return [Leased(**{name: getattr(row, name) for name in _LEASED}) for row in rows if row.id not in unwanted]
+        return [Leased(**{name: getattr(row, name) for name in _LEASED}) for row in rows]
+
+    def _wanted(self, first: Select[Any], now: datetime) -> Sequence[Row[Any]]:
+        """The first that are due and may be sent; looks past those that may not: none means that nothing is due."""
+        while rows := self._connection.execute(first).all():
+            unwanted = self._suppressed(rows, now)
+            if wanted := [row for row in rows if row.id not in unwanted]:
+                return wanted
+        return ()
 
     def _suppressed(self, rows: Sequence[Any], now: datetime) -> set[int]:
         """Settle those of the rows that must not be sent, and tell which they are."""

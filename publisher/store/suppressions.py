@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
 
 from publisher.model import State
-from publisher.store.concern import Concern, chunks
+from publisher.store.concern import Concern
 from publisher.store.rows import Return, Suppression
 from publisher.store.tables import deliveries, returns, suppressions
 
@@ -31,17 +30,6 @@ class Suppressions(Concern):
         """Take an address off the list; returns how many entries it had there."""
         gone = delete(suppressions).where(suppressions.c.address == address.casefold())
         return self._connection.execute(gone).rowcount
-
-    def among(self, addresses: Collection[str], publication: str) -> set[str]:
-        """Those of the addresses that shall get nothing of a publication, as they were written."""
-        found: set[str] = set()
-        for chunk in chunks(addresses):
-            known = {address.casefold(): address for address in chunk}
-            told = select(suppressions.c.address).where(
-                suppressions.c.address.in_(known), suppressions.c.publication.in_(("", publication))
-            )
-            found |= {known[address] for address in self._connection.scalars(told)}
-        return found
 
     def list(self, *, limit: int) -> builtins.list[Suppression]:
         """The newest first."""

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from store_samples import LATER, LONG_AFTER, NOW, arrival, ended, new_issue, plan
 
 from publisher.model import Document, State
-from publisher.store import Settled, Store, Tx, open_store
+from publisher.store import Settled, Store, Suppression, Tx, open_store
 
 FINAL = (State.SENT, State.FAILED, State.SUPPRESSED)
 
@@ -95,6 +95,18 @@ def test_leases_come_issue_by_issue_and_only_once(tx: Tx):
     assert [row.issue for row in lease(tx, 3)] == [second]
     assert lease(tx) == []
     assert tx.deliveries.lease("chat", 9, NOW) == []
+
+
+@pytest.mark.parametrize("suspect", [False, True])
+def test_a_lease_looks_past_those_who_are_suppressed(tx: Tx, suspect: bool):
+    issue = plan(tx, 4)
+    if suspect:
+        assert len(lease(tx)) == take_over(tx) == 4
+    for reader in (0, 1, 2):
+        entry = Suppression(address=f"reader{reader}@example.org", reason="hard", moment=NOW)
+        assert tx.suppressions.add(entry)
+    assert [row.recipient for row in lease(tx, 1, suspect=suspect)] == ["reader3@example.org"]
+    assert tx.deliveries.by_state(issue) == {State.SUPPRESSED: 3, State.SENDING: 1}
 
 
 def test_a_deferred_delivery_comes_back_when_its_time_has_come(tx: Tx):

@@ -22,7 +22,6 @@ def test_the_list_keeps_the_first_reason_and_knows_no_capitals(tx: Tx) -> None:
     assert tx.suppressions.add(suppression("Ada@Example.org"))
     assert not tx.suppressions.add(suppression("ada@example.org", reason="complaint"))
     assert [(one.address, one.reason) for one in tx.suppressions.list(limit=9)] == [("ada@example.org", "hard")]
-    assert tx.suppressions.among(["ADA@example.org", "b@example.org"], "weekly") == {"ADA@example.org"}
     assert tx.suppressions.remove("ADA@example.org") == 1
     assert tx.suppressions.list(limit=9) == []
 
@@ -30,9 +29,12 @@ def test_the_list_keeps_the_first_reason_and_knows_no_capitals(tx: Tx) -> None:
 def test_one_publication_is_left_or_all(tx: Tx) -> None:
     tx.suppressions.add(suppression("a@example.org", "weekly"))
     tx.suppressions.add(suppression("b@example.org"))
-    everybody = ["a@example.org", "b@example.org", "c@example.org"]
-    assert tx.suppressions.among(everybody, "weekly") == {"a@example.org", "b@example.org"}
-    assert tx.suppressions.among(everybody, "daily") == {"b@example.org"}
+    everybody = [("post", f"{name}@Example.org") for name in "abc"]
+    for publication in ("weekly", "daily"):
+        issue = tx.issues.add(publication, "", (), (), NOW)
+        tx.deliveries.plan(issue.id, everybody, NOW)
+    leased = [(row.issue, row.recipient[0]) for row in tx.deliveries.lease("post", 9, NOW)]
+    assert leased == [(1, "c"), (2, "a"), (2, "c")]
 
 
 def test_what_came_back_is_kept_once_and_told_newest_first(tx: Tx) -> None:
