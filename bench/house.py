@@ -49,7 +49,7 @@ class Nowhere:
 
     def ways(self) -> Sequence[Way]:
         """One."""
-        return (Way(send=self.send, connections=CONNECTIONS),)
+        return (Way(send=self.send, connections=CONNECTIONS, cooperative=True),)
 
     def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
         """Nothing leaves."""

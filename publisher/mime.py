@@ -55,7 +55,8 @@ _SLOT = re.compile("\uffff([a-z_]+)\uffff".encode())
 _MARK = re.compile("\uffff(txt|html):([a-z_]+)\uffff".encode())
 _NAMES = frozenset(field.name for field in fields(Subscriber))
 # What fills a slot as it is: one line of ASCII that neither HTML nor quoted-printable writes in another way.
-_READY = re.compile(r"[ !#-%(-;?-~]{0,75}")
+_READY = re.compile(r"(?!\.)[ !#-%(-;?-~]{0,75}")
+_DOTS = re.compile(rb"^\.+", re.MULTILINE)
 
 
 class Letter:
@@ -115,7 +116,8 @@ class Letter:
         self.utf8 = needs_utf8(writer.address) or bool(answers and needs_utf8(answers.address))
 
     def to(self, parcel: Parcel) -> bytes:
-        """The whole message to one recipient: CRLF throughout, ready for DATA, but not dot-stuffed.
+        """The whole message to one recipient, ready for DATA: CRLF throughout, and no line begins with a dot, so that
+        there is none to double (RFC 5321 section 4.5.2).
 
         Its slots are filled from ``parcel.subscriber``, escaped where they are in HTML.  Where there is an address to
         unsubscribe at, the headers say so (RFC 2369; for one click, RFC 8058).
@@ -447,9 +449,14 @@ def _to_be_continued(text: bytes) -> bytes:
 
 
 def _quoted_printable(body: bytes) -> bytes:
-    """RFC 2045 section 6.7: lines of at most 76 bytes, CRLF, whatever ended the lines before."""
+    """RFC 2045 section 6.7: lines of at most 76 bytes, CRLF, whatever ended the lines before.
+
+    A dot that would begin a line is encoded, and has a line of its own: to look for such lines in each message that is
+    sent would take longer than to make it.
+    """
     text = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return binascii.b2a_qp(text).replace(b"\n", b"\r\n")
+    lines = _DOTS.sub(lambda dots: b"=2E=\n" * len(dots[0]), binascii.b2a_qp(text))
+    return lines.replace(b"\n", b"\r\n")
 
 
 def _alternatives(text: bytes, html: bytes) -> bytes:

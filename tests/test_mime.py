@@ -137,7 +137,8 @@ def name_and_address(text: str) -> tuple[str, str]:
 
 def well_formed(message: bytes) -> bool:
     lines = message.split(b"\r\n")
-    return not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", message) and max(map(len, lines)) <= 998
+    dots = [line for line in lines if line.startswith(b".")]  # the wire would take one for the end, or swallow it
+    return not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", message) and max(map(len, lines)) <= 998 and not dots
 
 
 # --- the letter ------------------------------------------------------------------------------------------------------
@@ -207,6 +208,7 @@ def test_the_recipients_of_an_issue_share_one_letter() -> None:
 )
 @example(b"From here\n.\n..\n \n\t\n=\n" + b"x" * 500 + b"\r\r\n\n ", "text")
 @example(b"--=_" + b"0" * 32, "html")
+@example(b".\n..\n.x\n" + b"." * 200 + b"x" * 75 + b".", "html")
 def test_any_body_is_read_back_with_its_line_ends_made_canonical(body: bytes, which: str) -> None:
     message = written(make_issue(**{which: body}))
     assert well_formed(message)

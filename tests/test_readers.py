@@ -13,6 +13,7 @@ import pytest
 from outside import Clock
 
 from publisher.app import App, load
+from publisher.model import State
 from publisher.tokens import opened
 
 HOUSE = """
@@ -71,3 +72,18 @@ def test_a_template_that_looks_at_who_reads_it_is_rendered_for_each_of_them(conf
         told = {to: "Good morning" in body(mail, "html") for to, mail in mails.items()}
         assert told == {"ada@example.org": True, "bob&co@example.org": False}
         assert len({body(mail, "html") for mail in mails.values()}) == 2
+
+
+def test_one_for_whom_the_template_cannot_be_rendered_is_named_and_the_others_get_theirs(
+    config: Path, clock: Clock
+) -> None:
+    templates = config.parent / "templates"
+    templates.mkdir()
+    (templates / "digest.html.j2").write_text("<p>{% if subscriber.address.startswith('ada') %}{{ 1 // 0 }}{% endif %}")
+    with sent(config, clock) as (app, mails):
+        assert set(mails) == {"bob&co@example.org"}
+        with app.store.read() as tx:
+            told = {row.recipient: (row.state, row.faults) for row in tx.deliveries.list(limit=9)}
+            [detail] = [row.detail for row in tx.deliveries.list(State.DEFERRED, limit=9)]
+        assert told == {"ada@example.org": (State.DEFERRED, 1), "bob&co@example.org": (State.SENT, 0)}
+        assert detail.startswith("digest.html.j2")

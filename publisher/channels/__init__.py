@@ -6,15 +6,21 @@ A kind's options are the fields of its dataclass.  A third party ships a kind as
 
 from __future__ import annotations
 
+import select
+import socket
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 from publisher import kinds as _kinds
 from publisher.errors import RenderError
 from publisher.model import Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Rate
+
+T = TypeVar("T")
 
 
 class Stream(Iterator[Parcel]):
@@ -51,16 +57,56 @@ class Stream(Iterator[Parcel]):
         return self._seen[0] if isinstance(self._seen[0], Parcel) else None
 
 
+class Wait(NamedTuple):
+    """What one connection waits for; others can be served meanwhile."""
+
+    socket: socket.socket
+    ends: float
+    """When to go on at the latest, on the steady clock (``time.monotonic``)."""
+    write: bool = False
+    """Until it takes bytes, and not until it has some."""
+
+    def here(self) -> None:
+        """Wait, and serve nobody meanwhile."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLOUT if self.write else select.POLLIN)
+        poll.poll(max(0, self.ends - time.monotonic()) * 1000)
+
+
 Receipts = Generator[Receipt, None, None]
 """Closed by whoever stops early."""
+Sending = Generator[Receipt | Wait, None, None]
+"""The same, which yields what it waits for in between."""
+
+
+def patiently(steps: Generator[Wait, None, T]) -> T:
+    """What the steps come to; waits here for what they wait for."""
+    while True:
+        try:
+            next(steps).here()
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # it is what a generator returns
+
+
+def in_place(sending: Sending) -> Receipts:
+    """The receipts alone; waits here for what is waited for."""
+    with closing(sending):
+        for item in sending:
+            if isinstance(item, Wait):
+                item.here()
+            else:
+                yield item
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """A place that takes a channel's parcels.  A channel has several where it has several relays."""
 
-    send: Callable[[Iterable[Parcel], Net], Receipts]
+    send: Callable[[Iterable[Parcel], Net], Sending]
     """See ``Channel.send``; called once for each connection."""
+    cooperative: bool = False
+    """It yields a ``Wait`` where others would block, so that one thread serves all its connections; each of those that
+    block has a thread of its own."""
     name: str = ""
     """Tells it from the channel's other ways; empty where there is but one."""
     connections: int = 1

@@ -2,25 +2,33 @@
 
 Own code on sockets, because smtplib waits for the answer to each command before it sends the next: here the last dot of
 a mail leaves together with MAIL, RCPT and DATA of the one after, so that a mail costs one round trip instead of four.
+
+Nothing here blocks but the look-up of a name: what has to wait for the relay yields what it waits for (``Steps``), so
+that one thread can serve many connections.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from publisher.channels import Wait
 from publisher.errors import ChannelDown, ChannelError
 
 T = TypeVar("T")
+Steps = Generator[Wait, None, T]
+"""Yields what it waits for, and returns what it came to."""
 Commands = tuple[bytes, bytes, bytes]
 """MAIL, RCPT and DATA of one mail, each with its line end."""
 
@@ -36,6 +44,14 @@ _ENHANCED = re.compile(rb"[245]\.\d{1,3}\.\d{1,3} ")  # RFC 3463 section 2
 
 class Lost(Exception):
     """The connection is gone; what was on its way over it has no verdict."""
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Lost(error.strerror or str(error)) from error
 
 
 class NotSmtp(Lost):
@@ -98,25 +114,17 @@ def printable(said: bytes) -> str:
     return " ".join(text.split())[:300]
 
 
-def stuffed(message: bytes) -> bytes:
-    """A message of CRLF lines as it goes over the wire, its leading dots doubled, without the dot at its end.
-
-    RFC 5321 section 4.5.2.  Most messages have none: nothing is copied then.
-    """
-    doubled = message.replace(b"\n.", b"\n..")
-    return b"." + doubled if doubled.startswith(b".") else doubled
-
-
 # --- the connection --------------------------------------------------------------------------------------------------
 
 
 class Wire:
     """A connection that speaks SMTP: commands out, replies in.
 
-    All of it raises ``Lost``, after which only ``close`` makes sense.
+    All of it raises ``Lost``, after which only ``drop`` makes sense.
 
     Args:
-        timeout: seconds for a whole reply, twice as long if it drips in; ten times as long at the end of a mail.
+        connected: does not block.
+        timeout: seconds for a whole reply; ten times as long at the end of a mail.
         pipelining: False for a command at a time, whatever the relay offers.
 
     Attributes:
@@ -127,7 +135,6 @@ class Wire:
     def __init__(self, connected: socket.socket, timeout: float, *, pipelining: bool = True) -> None:
         self._socket = connected
         self._timeout = timeout
-        connected.settimeout(timeout)  # once: to tell it before each call would cost more than most of them
         self._may_pipeline = pipelining
         self._received = bytearray()
         self._resting = True
@@ -147,15 +154,15 @@ class Wire:
         """The TLS version; empty when nothing is encrypted."""
         return (self._socket.version() or "") if isinstance(self._socket, ssl.SSLSocket) else ""
 
-    def command(self, line: bytes) -> Reply:
+    def command(self, line: bytes) -> Steps[Reply]:
         """Send one command and wait for its reply."""
-        self._write(line + b"\r\n")
-        return self.reply(line.split(b" ", 1)[0].decode())
+        yield from self._write(line + b"\r\n")
+        return (yield from self.reply(line.split(b" ", 1)[0].decode()))
 
-    def reply(self, command: str) -> Reply:
+    def reply(self, command: str) -> Steps[Reply]:
         """Wait for the reply to a command that was sent before."""
         ends = time.monotonic() + self._timeout * (_PATIENCE if command == "." else 1)
-        found = list(self._lines(ends))
+        found = yield from self._lines(ends)
         codes = {int(match[1]) for match in found}
         if len(codes) > 1:
             raise NotSmtp(f"it does not speak SMTP: one reply with the codes {sorted(codes)}")
@@ -163,20 +170,21 @@ class Wire:
         self.closing = self.closing or code == 421  # RFC 5321 section 3.8
         return Reply(command, code, tuple(match[3] or b"" for match in found))
 
-    def encrypt(self, context: ssl.SSLContext, host: str) -> None:
+    def encrypt(self, context: ssl.SSLContext, host: str) -> Steps[None]:
         """Speak TLS from here on.
 
         Raises:
-            OSError: it could not be agreed upon.
+            ssl.SSLError: it could not be agreed upon.
         """
         if self._received:  # what came unencrypted must not be read as if it had come encrypted (CVE-2011-0411)
             raise NotSmtp("it speaks before encryption has begun")
-        self._socket.settimeout(self._timeout)
-        self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        encrypted = context.wrap_socket(self._socket, server_hostname=host, do_handshake_on_connect=False)
+        self._socket, ends = encrypted, time.monotonic() + self._timeout
+        yield from self._patiently(encrypted.do_handshake, ends)
 
     # A mail transaction (RFC 5321 section 3.3): begin, content, end.
 
-    def begin(self, commands: Commands) -> Reply | None:
+    def begin(self, commands: Commands) -> Steps[Reply | None]:
         """Ask the relay to take a mail, unless it was asked at the end of the one before.
 
         Returns:
@@ -188,7 +196,7 @@ class Wire:
         """
         self._resting = False
         try:
-            replies = list(self._replies(commands))
+            replies = yield from self._replies(commands)
             refusal = next((reply for reply in replies if not reply.granted), None)
             if self.pipelining and replies[0].code == 503:
                 raise NotSmtp(f"it loses its way in a group of commands: {replies[0].words}")
@@ -197,24 +205,27 @@ class Wire:
                 raise Astray(str(error)) from error
             raise
         if refusal:
-            self._call_off(replies[-1])
+            yield from self._call_off(replies[-1])
         return refusal
 
-    def content(self, stuffed: bytes) -> Reply | None:
+    def content(self, message: bytes) -> Steps[Reply | None]:
         """Send a mail but for its last dot, so that nothing is delivered yet.
+
+        Args:
+            message: CRLF lines, of which none begins with a dot (RFC 5321 section 4.5.2).
 
         Returns:
             What the relay said where it hung up in the middle; None when it took it all.
         """
         try:
-            self._write(stuffed, patience=_PATIENCE)
+            yield from self._write(message, patience=_PATIENCE)
         except Lost:
-            said = self.reply("content")
+            said = yield from self.reply("content")
             self.closing = True
             return said
         return None
 
-    def end(self, following: Commands | None = None) -> Reply:
+    def end(self, following: Commands | None = None) -> Steps[Reply]:
         """Send the last dot, and with it the commands of the mail that will follow; return the reply to the dot.
 
         Args:
@@ -224,44 +235,45 @@ class Wire:
             InDoubt: no answer came.
         """
         try:
-            self._write(b"".join((b".\r\n", *(following or ()))))
+            yield from self._write(b"".join((b".\r\n", *(following or ()))))
             self._ahead = following is not None
-            reply = self.reply(".")
+            reply = yield from self.reply(".")
         except Lost as error:
             raise InDoubt(str(error)) from error
         self._resting = not self._ahead
         return reply
 
-    def close(self) -> None:
+    def close(self) -> Steps[None]:
         """Take leave where that can be understood, but do not wait long for an answer.
 
         In the middle of a mail QUIT would be content: there the connection is cut, and the relay forgets the mail.
         """
         if self._resting and not self.closing:
             self._timeout = _FAREWELL
-            self._socket.settimeout(_FAREWELL)
             with suppress(Lost):
-                self.command(b"QUIT")
+                yield from self.command(b"QUIT")
         self.drop()
 
     def drop(self) -> None:
         """Cut the connection."""
         self._socket.close()
 
-    def _replies(self, commands: Commands) -> Iterator[Reply]:
+    def _replies(self, commands: Commands) -> Steps[list[Reply]]:
         """The replies as far as they come: to all commands of a group, else up to a refusal."""
         if self.pipelining and not self._ahead:
-            self._write(b"".join(commands))
+            yield from self._write(b"".join(commands))
         self._ahead = False
+        replies = []
         for command in commands:
             if not self.pipelining:
-                self._write(command)
-            reply = self.reply(command[:4].decode())
-            yield reply
+                yield from self._write(command)
+            reply = yield from self.reply(command[:4].decode())
+            replies.append(reply)
             if self.closing or not (reply.granted or self.pipelining):
-                return
+                break
+        return replies
 
-    def _call_off(self, last: Reply) -> None:
+    def _call_off(self, last: Reply) -> Steps[None]:
         """Come to rest after a refusal.
 
         A relay that refused the recipient and still waits for the content gets an empty one, which goes to nobody
@@ -271,65 +283,74 @@ class Wire:
             return
         awaited = last.code == 354
         try:
-            self._resting = self.command(b"." if awaited else b"RSET").granted or awaited
+            reply = yield from self.command(b"." if awaited else b"RSET")
+            self._resting = reply.granted or awaited
         except Lost:
             self._resting = False
         self.closing = self.closing or not self._resting
 
-    def _write(self, data: bytes, *, patience: int = 1) -> None:
+    def _write(self, data: bytes, *, patience: int = 1) -> Steps[None]:
         if self._received and not self._received.startswith(b"421"):
             raise NotSmtp(f"it answers what it was not asked: {printable(bytes(self._received))}")
         left, ends = memoryview(data), time.monotonic() + self._timeout * patience
-        while left:
-            left = left[self._patiently(partial(self._socket.send, left), ends) :]
+        with _lost():
+            while left:
+                sent = yield from self._patiently(partial(self._socket.send, left), ends, write=True)
+                left = left[sent:]
 
-    def _patiently(self, act: Callable[[], T], ends: float) -> T:
+    def _patiently(self, act: Callable[[], T], ends: float, *, write: bool = False) -> Steps[T]:
         """Try again after each wait that was in vain, until the time is over."""
         while True:
             try:
                 return act()
-            except TimeoutError as error:
-                if time.monotonic() >= ends:
-                    raise Lost("timed out") from error
-            except OSError as error:
-                raise Lost(error.strerror or str(error)) from error
+            except (BlockingIOError, ssl.SSLWantReadError):
+                wait = Wait(self._socket, ends, write=write)
+            except ssl.SSLWantWriteError:
+                wait = Wait(self._socket, ends, write=True)
+            if time.monotonic() >= ends:
+                raise TimeoutError("timed out")
+            yield wait
 
-    def _lines(self, ends: float) -> Iterator[re.Match[bytes]]:
+    def _lines(self, ends: float) -> Steps[list[re.Match[bytes]]]:
         """The lines of one reply (RFC 5321 section 4.2.1)."""
-        size = 0
+        lines, size = [], 0
         while size < _LONGEST_REPLY:
-            line = self._line(ends)
+            while (line := self._line()) is None:
+                yield from self._receive(ends)
             match = _REPLY.fullmatch(line)
             if not match:
                 raise NotSmtp(f"it does not speak SMTP: {printable(line)}")
-            yield match
+            lines.append(match)
             if match[2] != b"-":
-                return
+                return lines
             size += len(line) + 2
         raise NotSmtp("it does not speak SMTP: a reply without end")
 
-    def _line(self, ends: float) -> bytes:
-        while (end := self._received.find(b"\n")) < 0 and len(self._received) <= _LONGEST_LINE:
-            self._received += self._receive(ends)
+    def _line(self) -> bytes | None:
+        """The next line of what was received; None while its end has not come."""
+        end = self._received.find(b"\n")
+        if end < 0 and len(self._received) <= _LONGEST_LINE:
+            return None
         if not 0 <= end <= _LONGEST_LINE:
             raise NotSmtp("it does not speak SMTP: a line without end")
         line = bytes(self._received[:end]).removesuffix(b"\r")
         del self._received[: end + 1]
         return line
 
-    def _receive(self, ends: float) -> bytes:
+    def _receive(self, ends: float) -> Steps[None]:
         if time.monotonic() >= ends:  # it drips
             raise Lost("timed out")
-        data = self._patiently(partial(self._socket.recv, _LONGEST_LINE), ends)
+        with _lost():
+            data = yield from self._patiently(partial(self._socket.recv, _LONGEST_LINE), ends)
         if not data:
             raise Lost("the relay hung up")
-        return data
+        self._received += data
 
 
 # --- opening one -----------------------------------------------------------------------------------------------------
 
 
-def connect(relay: Relay, timeout: float, *, ca: Path | None = None, pipelining: bool = True) -> Wire:
+def connect(relay: Relay, timeout: float, *, ca: Path | None = None, pipelining: bool = True) -> Steps[Wire]:
     """Connect, encrypt where the relay's scheme asks for it, and log in.
 
     Args:
@@ -343,52 +364,80 @@ def connect(relay: Relay, timeout: float, *, ca: Path | None = None, pipelining:
     """
     context = _context(ca) if relay.scheme in ("smtps", "smtp+starttls") else None
     with _translated(relay.place):
-        wire = Wire(_dialled(relay, timeout, context), timeout, pipelining=pipelining)
+        wire = Wire((yield from _dialled(relay, timeout)), timeout, pipelining=pipelining)
         try:
-            _introduce(wire, relay, context)
+            yield from _introduce(wire, relay, context)
         except BaseException:
             wire.drop()
             raise
     return wire
 
 
-def _dialled(relay: Relay, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+def _dialled(relay: Relay, timeout: float) -> Steps[socket.socket]:
+    """A connection to the first of the relay's addresses that answers.
+
+    Raises:
+        OSError: none does; the reason of the last one.
+    """
     if not relay.port:
-        local = socket.socket(socket.AF_UNIX)
-        local.settimeout(timeout)
-        local.connect(relay.host)
-        return local
-    connected = socket.create_connection((relay.host, relay.port), timeout)
-    # Content and last dot are written apart: Nagle's algorithm would hold the dot back until the content is confirmed.
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return (yield from _answered(socket.socket(socket.AF_UNIX), relay.host, timeout))
+    failure = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    for family, kind, protocol, _, address in socket.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM):
+        dialled = socket.socket(family, kind, protocol)
+        # Content and last dot are written apart: Nagle's algorithm would hold the dot back until the content is
+        # confirmed.
+        dialled.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            return (yield from _answered(dialled, address, timeout))
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _answered(dialled: socket.socket, address: Any, timeout: float) -> Steps[socket.socket]:
+    """The socket, once the other side has taken the call (connect(2), EINPROGRESS)."""
+    ends = time.monotonic() + timeout
+    try:
+        dialled.setblocking(False)
+        code = dialled.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            yield Wait(dialled, ends, write=True)
+            code = dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code and time.monotonic() >= ends:
+                raise TimeoutError("timed out")
+        if code:
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        dialled.close()
+        raise
+    return dialled
+
+
+def _introduce(wire: Wire, relay: Relay, context: ssl.SSLContext | None) -> Steps[None]:
     if context and relay.scheme == "smtps":
-        return context.wrap_socket(connected, server_hostname=relay.host)
-    return connected
-
-
-def _introduce(wire: Wire, relay: Relay, context: ssl.SSLContext | None) -> None:
-    _need(wire.reply("greeting"), relay)
-    _hello(wire, relay)
+        yield from wire.encrypt(context, relay.host)
+    _need((yield from wire.reply("greeting")), relay)
+    yield from _hello(wire, relay)
     if context and relay.scheme == "smtp+starttls":
         _offered(wire, relay, "STARTTLS")
-        _need(wire.command(b"STARTTLS"), relay)
-        wire.encrypt(context, relay.host)
-        _hello(wire, relay)  # what was said before counts no more (RFC 3207 section 4.2)
+        _need((yield from wire.command(b"STARTTLS")), relay)
+        yield from wire.encrypt(context, relay.host)
+        yield from _hello(wire, relay)  # what was said before counts no more (RFC 3207 section 4.2)
     if relay.user:
-        _login(wire, relay)
+        yield from _login(wire, relay)
 
 
-def _hello(wire: Wire, relay: Relay) -> None:
+def _hello(wire: Wire, relay: Relay) -> Steps[None]:
     name = _our_name().encode()
-    reply = wire.command((b"LHLO " if relay.scheme == "lmtp" else b"EHLO ") + name)
+    reply = yield from wire.command((b"LHLO " if relay.scheme == "lmtp" else b"EHLO ") + name)
     if reply.command == "EHLO" and 500 <= reply.code < 600:  # a relay from before ESMTP (RFC 5321 section 3.2)
-        reply = wire.command(b"HELO " + name)
+        reply = yield from wire.command(b"HELO " + name)
     _need(reply, relay)
     offers = (line.decode(errors="replace").replace("=", " ", 1).partition(" ") for line in reply.lines[1:])
     wire.features = {keyword.upper(): parameters.strip() for keyword, _, parameters in offers}
 
 
-def _login(wire: Wire, relay: Relay) -> None:
+def _login(wire: Wire, relay: Relay) -> Steps[None]:
     """RFC 4954."""
     offered = _offered(wire, relay, "AUTH").upper().split()
     responses = _responses(relay)
@@ -397,10 +446,10 @@ def _login(wire: Wire, relay: Relay) -> None:
         message = f"{relay.place}: it offers {' '.join(offered)} for a login, not {' or '.join(responses)}"
         raise ChannelError(message, hint="`url` asks for more than the relay offers.")
     first, *more = (base64.b64encode(response) for response in responses[mechanism])
-    reply = wire.command(b" ".join(filter(None, (b"AUTH", mechanism.encode(), first))))
+    reply = yield from wire.command(b" ".join(filter(None, (b"AUTH", mechanism.encode(), first))))
     for response in more:
         if reply.code == 334:
-            reply = wire.command(response)._replace(command="AUTH")
+            reply = (yield from wire.command(response))._replace(command="AUTH")
     what = "token" if relay.token else "password"
     _need(reply, relay, hint=f"Check the user and the {what} in `url`.")
 

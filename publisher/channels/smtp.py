@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, Tag
 
-from publisher.channels import Receipts, Stream, Way
+from publisher.channels import Receipts, Sending, Stream, Way, in_place, patiently
 from publisher.channels._mail import (
     Bounces,
     From,
@@ -24,7 +24,7 @@ from publisher.channels._mail import (
     one_or_more,
     signers,
 )
-from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Wire, connect, stuffed
+from publisher.channels._wire import Astray, Commands, InDoubt, Lost, Relay, Reply, Steps, Wire, connect
 from publisher.errors import ChannelDown, ChannelError, RenderError
 from publisher.mime import Letters, bare_address, needs_utf8
 from publisher.model import Parcel, Receipt, Verdict
@@ -116,13 +116,18 @@ class Smtp:
     def _way(self, relay: OneRelay, name: str, connections: int) -> Way:
         return Way(
             name=name,
-            send=replace(self, url=relay.url, messages=relay.messages or self.messages).send,
+            send=replace(self, url=relay.url, messages=relay.messages or self.messages).steps,
+            cooperative=True,
             connections=relay.connections or connections,
             weight=relay.weight,
             rate=relay.rate,
         )
 
     def send(self, parcels: Iterable[Parcel], net: Net) -> Receipts:
+        """See ``steps``."""
+        return in_place(self.steps(parcels, net))
+
+    def steps(self, parcels: Iterable[Parcel], net: Net) -> Sending:
         """Hand over each parcel; the connection is opened at the first one, and again after it was lost.
 
         Where the relay takes commands in groups, the commands of a parcel leave with the last dot of the parcel before,
@@ -135,7 +140,8 @@ class Smtp:
         mails = _Mails(Stream.of(parcels), self._pen())
         with closing(_Connection(self)) as connection:
             for item in mails:
-                yield item if isinstance(item, Receipt) else connection.hand_over(item, mails)
+                yield item if isinstance(item, Receipt) else (yield from connection.hand_over(item, mails))
+            yield from connection.leave()
 
     def _pen(self) -> _Pen:
         letters = Letters(
@@ -152,7 +158,7 @@ class Smtp:
 
     def _checked(self, relay: OneRelay) -> str:
         with closing(_Connection(replace(self, url=relay.url))) as connection:
-            return connection.describe()
+            return patiently(connection.describe())
 
 
 KIND = Smtp
@@ -211,22 +217,20 @@ class _Mail:
     utf8: bool
     """It can only travel where SMTPUTF8 is spoken."""
     eight_bit: bool
-    size: int
-    """Bytes, before dots were doubled (RFC 1870 section 3)."""
     content: bytes
 
     def obstacle(self, features: Mapping[str, str]) -> str:
         """Why a relay with such features would not take it; empty when it would."""
         limit = features.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < self.size:  # RFC 1870 section 4: 0 is no limit
-            return f"the message has {self.size:,} bytes, the relay takes {int(limit):,}"
+        if limit.isdigit() and 0 < int(limit) < len(self.content):  # RFC 1870 section 4: 0 is no limit
+            return f"the message has {len(self.content):,} bytes, the relay takes {int(limit):,}"
         if self.utf8 and "SMTPUTF8" not in features:
             return "the address is not ASCII before the @, and the relay does not speak SMTPUTF8"
         return ""
 
     def commands(self, features: Mapping[str, str]) -> Commands:
         """RFC 5321 section 3.3, with what RFC 1870, RFC 6152 and RFC 6531 add to MAIL."""
-        options = f" SIZE={self.size}" if "SIZE" in features else ""
+        options = f" SIZE={len(self.content)}" if "SIZE" in features else ""
         options += " BODY=8BITMIME" if self.eight_bit and "8BITMIME" in features else ""
         options += " SMTPUTF8" if self.utf8 else ""
         mail, recipient = f"MAIL FROM:<{self.sender}>{options}\r\n", f"RCPT TO:<{self.recipient}>\r\n"
@@ -258,8 +262,7 @@ class _Pen:
             recipient,
             utf8=letter.utf8 or needs_utf8(recipient),
             eight_bit=not message.isascii(),
-            size=len(message),
-            content=stuffed(message),
+            content=message,
         )
 
 
@@ -326,45 +329,56 @@ class _Connection:
         self._pipelining = True
         """Until it is lost once: a relay may offer to take commands in groups, and not be able to."""
 
-    def hand_over(self, mail: _Mail, mails: _Mails) -> Receipt:
+    def hand_over(self, mail: _Mail, mails: _Mails) -> Steps[Receipt]:
         """One mail transaction (RFC 5321 section 3.3)."""
-        wire = self._opened()
+        wire = self._wire or (yield from self._opened())
         if obstacle := mail.obstacle(wire.features):
             return Receipt(delivery=mail.delivery, verdict=Verdict.FAILED, detail=obstacle)
         try:
-            reply = wire.begin(mail.commands(wire.features)) or self._content(wire, mail, mails)
+            reply = yield from wire.begin(mail.commands(wire.features))
+            reply = reply or (yield from wire.content(mail.content))
+            reply = reply or (yield from wire.end(self._following(wire, mails)))
         except Astray:
             self._lose()
-            return self.hand_over(mail, mails)  # once: from now on it is a command at a time
+            return (yield from self.hand_over(mail, mails))  # once: from now on it is a command at a time
         except Lost as error:
             self._lose()
             verdict = Verdict.UNCERTAIN if isinstance(error, InDoubt) else Verdict.DEFERRED
             return Receipt(delivery=mail.delivery, verdict=verdict, detail=f"connection lost: {error}")
-        return self._receipt(mail, reply, wire)
+        self._carried += 1
+        if wire.closing or self._carried == self._options.messages:
+            yield from self.leave()
+        return self._receipt(mail, reply)
 
-    def describe(self) -> str:
-        wire = self._opened()
+    def describe(self) -> Steps[str]:
+        wire = yield from self._opened()
         try:
-            reply = wire.command(b"NOOP")
+            reply = yield from wire.command(b"NOOP")
         except Lost as error:
             raise ChannelDown(f"{self._relay.place}: no connection: {error}") from error
         if not reply.granted:
             raise ChannelError(f"{self._relay.place}: {reply.words}")
+        encryption = wire.encryption
         login = f"logged in as {self._relay.user}" if self._relay.user else "without a login"
-        return f"{self._relay.place} answers, {wire.encryption or 'not encrypted'}, {login}"
+        yield from self.leave()
+        return f"{self._relay.place} answers, {encryption or 'not encrypted'}, {login}"
 
-    def close(self) -> None:
+    def leave(self) -> Steps[None]:
+        """Part in friendship."""
         if self._wire is not None:
-            self._wire.close()
+            yield from self._wire.close()
             self._wire = None
 
-    def _opened(self) -> Wire:
-        if self._wire is None:
-            if self._losses > 1:
-                raise ChannelDown(f"{self._relay.place}: the connection was lost {self._losses} times in a row")
-            seconds = self._options.timeout.total_seconds()
-            self._wire = connect(self._relay, seconds, ca=self._options.ca, pipelining=self._pipelining)
-            self._carried = 0
+    def close(self) -> None:
+        """Part at once: a generator that is closed can yield no more."""
+        patiently(self.leave())
+
+    def _opened(self) -> Steps[Wire]:
+        if self._losses > 1:
+            raise ChannelDown(f"{self._relay.place}: the connection was lost {self._losses} times in a row")
+        seconds = self._options.timeout.total_seconds()
+        self._wire = yield from connect(self._relay, seconds, ca=self._options.ca, pipelining=self._pipelining)
+        self._carried = 0
         return self._wire
 
     def _lose(self) -> None:
@@ -373,9 +387,6 @@ class _Connection:
         if self._wire is not None:
             self._wire.drop()
             self._wire = None
-
-    def _content(self, wire: Wire, mail: _Mail, mails: _Mails) -> Reply:
-        return wire.content(mail.content) or wire.end(self._following(wire, mails))
 
     def _following(self, wire: Wire, mails: _Mails) -> Commands | None:
         """The commands of the next mail, where they may leave with the last dot of this one."""
@@ -386,11 +397,8 @@ class _Connection:
             return None
         return following.commands(wire.features)
 
-    def _receipt(self, mail: _Mail, reply: Reply, wire: Wire) -> Receipt:
+    def _receipt(self, mail: _Mail, reply: Reply) -> Receipt:
         self._losses = self._losses + 1 if reply.code == 421 else 0
-        self._carried += 1
-        if wire.closing or self._carried == self._options.messages:
-            self.close()
         if _refuses_us(reply):
             hint = "Check `from`, and whether the relay wants a login (`url`)."
             raise ChannelError(f"{self._relay.place} refuses the sender: {reply.words}", hint=hint)

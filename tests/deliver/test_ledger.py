@@ -90,7 +90,7 @@ def test_each_write_returns_when_its_own_note_is_committed_and_many_share_a_comm
 
     def lane(number: int) -> None:
         for row in rows[number::8]:
-            ledger.write(sent(row))
+            ledger.write([sent(row)])
             assert store.state(row.id) is State.SENT
 
     began = store.commits
@@ -102,7 +102,7 @@ def test_each_write_returns_when_its_own_note_is_committed_and_many_share_a_comm
 
 def test_one_alone_is_committed_at_once(ledger: Ledger, store: Watched, rows: list[Leased]) -> None:
     for count, row in enumerate(rows[:5], 1):
-        ledger.write(sent(row))
+        ledger.write([sent(row)])
         assert store.commits == count
 
 
@@ -119,9 +119,9 @@ def test_an_error_reaches_those_on_that_page_and_nobody_else(
 
     store.breaks = blocks_then_breaks
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(ledger.write, sent(rows[0]))
+        first = pool.submit(ledger.write, [sent(rows[0])])
         assert entered.wait(5)
-        others = [pool.submit(ledger.write, sent(row)) for row in rows[1:6]]
+        others = [pool.submit(ledger.write, [sent(row)]) for row in rows[1:6]]
         while len(ledger._page.notes) < 5:
             time.sleep(0.001)
         store.breaks = lambda: False
@@ -145,9 +145,9 @@ def test_all_on_a_page_that_failed_hear_of_it(ledger: Ledger, store: Watched, ro
     store.breaks = second_page_breaks
     stop.set()
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(ledger.write, sent(rows[0]))
+        first = pool.submit(ledger.write, [sent(rows[0])])
         assert entered.wait(5)
-        others = [pool.submit(ledger.write, sent(row)) for row in rows[1:6]]
+        others = [pool.submit(ledger.write, [sent(row)]) for row in rows[1:6]]
         while len(ledger._page.notes) < 5:
             time.sleep(0.001)
         go_on.set()
@@ -160,7 +160,7 @@ def test_a_store_that_is_away_for_a_second_costs_no_verdict(ledger: Ledger, stor
     back = time.monotonic() + 1
     store.breaks = lambda: time.monotonic() < back
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda row: ledger.write(sent(row)), rows[:20]))
+        list(pool.map(lambda row: ledger.write([sent(row)]), rows[:20]))
     assert time.monotonic() >= back
     assert {store.state(row.id) for row in rows[:20]} == {State.SENT}
 
@@ -173,7 +173,7 @@ def test_whoever_is_stopped_waits_no_longer_for_the_store(
     timer.start()
     began = time.monotonic()
     with pytest.raises(StoreError):
-        ledger.write(sent(rows[0]))
+        ledger.write([sent(rows[0])])
     assert time.monotonic() - began < 4  # its patience is five seconds
 
 
@@ -183,7 +183,9 @@ def test_verdict_the_next_one_s_launch_and_the_end_of_the_issue_are_one_commit(
     with real_store.write() as tx:
         tx.deliveries.settle([note.settled for note in map(sent, rows[:-1])])
     last = sent(rows[-1])
-    ledger.write(Note(settled=last.settled, launched=rows[0].id, finished=rows[0].issue, paused=(rows[0].issue, "so")))
+    ledger.write(
+        [Note(settled=last.settled, launched=rows[0].id, finished=rows[0].issue, paused=(rows[0].issue, "so"))]
+    )
     assert store.commits == 1
     with real_store.read() as tx:
         issue = tx.issues.get(rows[0].issue)

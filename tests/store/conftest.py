@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -98,7 +99,7 @@ def postgresql() -> Iterator[Server]:
         options = f"-p {port} -h 127.0.0.1 -k {folder} -F -c max_connections=100 -c shared_buffers=32MB".split()
         process = subprocess.Popen([binaries / "postgres", "-D", folder / "data", *options], **run)
         stack.callback(process.wait)
-        stack.callback(process.terminate)
+        stack.callback(process.send_signal, signal.SIGINT)  # a fast end: a store that a test left open is cut off
         _await(port, process)
         yield Server(port)
 
