@@ -197,7 +197,7 @@ class App:
         return check(self.settings, self.templates)
 
     def connect(self) -> Iterator[Finding]:
-        """Whether the channels answer."""
+        """Whether the channels answer, and the mailbox that mail comes back to."""
         return connect(self.settings, self.net)
 
     def doctor(self, name_server: str = "") -> Iterator[Diagnosis]:

@@ -1,4 +1,4 @@
-"""What the configuration points to: folders, templates, channels.  The file itself is judged by ``config``."""
+"""What the configuration points to: folders, templates, channels, a mailbox.  The file itself ``config`` judges."""
 
 from __future__ import annotations
 
@@ -48,9 +48,14 @@ def check(settings: Settings, templates: Templates) -> Iterator[Finding]:
 
 
 def connect(settings: Settings, net: Net) -> Iterator[Finding]:
-    """Ask each channel whether it would take a delivery now; sends nothing."""
+    """Ask each channel whether it would take a delivery now, and the mailbox whether it lets us in.
+
+    Sends nothing, and changes nothing in the mailbox.
+    """
     for name, channel in settings.channels.items():
         yield _try(f"channels.{name}", channel.options.check, net)
+    if inbox := settings.bounces.part("mailbox"):
+        yield _try("bounces.mailbox", inbox.options.check)
 
 
 def _file_compiles(templates: Templates, file: Path) -> str:

@@ -15,7 +15,7 @@ from publisher.config import Settings
 from publisher.mime import message_id
 from publisher.model import Clock
 from publisher.replies import Fate
-from publisher.store import DeliveryRow, Return, Store, Suppression, Tx
+from publisher.store import UNPROVEN, DeliveryRow, Return, Store, Suppression, Tx
 from publisher.tokens import opened
 
 _LOOKED_BACK = 1000  # returns of one address
@@ -146,7 +146,7 @@ def _row(found: Returned, fate: Fate | None, delivery: DeliveryRow | None, event
         key=sha256(repr(told).encode(errors="replace")).hexdigest(),
         delivery=delivery.id if delivery else None,
         address=delivery.recipient if delivery else found.recipient,
-        fate=fate or "unproven",
+        fate=fate or UNPROVEN,
         status=found.status,
         detail=found.detail if fate else f"{found.fate}: {found.detail}",
         moment=now,

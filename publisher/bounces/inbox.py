@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from publisher.bounces.apply import Returns
-from publisher.bounces.mailbox import Visit, mailbox_at, read_mailbox
+from publisher.bounces.mailbox import Visit, look_into_mailbox, mailbox_at, read_mailbox
 from publisher.errors import PublisherError, StoreError
 from publisher.model import Done, Later, Never, Outcome, Work
 from publisher.options import Duration, LocalPath, Secret
@@ -17,6 +17,7 @@ from publisher.store import SourceState
 
 _LONGEST_PAUSE = timedelta(hours=6)
 _REMEMBERED = 5000  # messages that stay in the mailbox
+_KEPT = timedelta(days=365)  # what proves nothing: anybody can send us any number of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +42,20 @@ class Inbox:
     def __post_init__(self) -> None:
         mailbox_at(self.url)
 
+    def check(self) -> str:
+        """Log in and look; return what answered.
+
+        Raises:
+            NetError: it cannot be reached.
+            SourceError: it refuses the login or the folder.
+        """
+        return look_into_mailbox(self.url, ca=self.ca)
+
 
 def read_inbox(work: Work, returns: Returns) -> Outcome:
     """Read the mailbox once; how it stands is kept like the state of a source, under the name of the run.
+
+    What came back more than a year ago, in whichever way, and proved nothing is forgotten.
 
     Returns:
         Done, ``changed`` when there was anything; Later when it cannot be read now; Never when there is none.
@@ -73,6 +85,7 @@ def read_inbox(work: Work, returns: Returns) -> Outcome:
         outcome = Done(_words(visit), changed=bool(visit.handled or visit.left))
     with returns.store.write() as tx:
         tx.sources.put(state)
+        tx.suppressions.forget(returns.clock() - _KEPT)
         words = outcome.detail if isinstance(outcome, Done) else outcome.why
         tx.runs.finish(work.run, work.slot, words, returns.clock())
     return outcome

@@ -108,9 +108,32 @@ def read_mailbox(
     """
     mailbox = mailbox_at(url)
     limits = _Limits(mailbox.place, seconds, max_bytes)
+    with _entered(mailbox, ca, limits) as opened:
+        return _read(opened, opened.waiting(at_most, known), handle, limits)
+
+
+def look_into_mailbox(url: str, *, ca: Path | None = None, seconds: float = _SILENCE) -> str:
+    """Log in and count the messages; change nothing, not even what is new to other readers.
+
+    Returns:
+        What answered.
+
+    Raises:
+        ValueError, Unreachable, TooSlow, TooLarge, SourceError: see ``read_mailbox``.
+    """
+    mailbox = mailbox_at(url)
+    limits = _Limits(mailbox.place, seconds, max_bytes=0)
+    with _entered(mailbox, ca, limits) as opened:
+        count = opened.count()
+    encryption = "not encrypted" if mailbox.scheme in ("imap", "pop3") else "encrypted"
+    return f"{mailbox.place} answers, {encryption}, logged in as {mailbox.user}; messages in {mailbox.folder}: {count}"
+
+
+@contextmanager
+def _entered(mailbox: Mailbox, ca: Path | None, limits: _Limits) -> Iterator[_Opened]:
     opening = _imap if mailbox.scheme.startswith("imap") else _pop3
     with _translated(mailbox, limits), opening(mailbox, _context(ca), limits) as opened:
-        return _read(opened, opened.waiting(at_most, known), handle, limits)
+        yield opened
 
 
 def _read(opened: _Opened, identities: Sequence[str], handle: Handle, limits: _Limits) -> Visit:
@@ -151,6 +174,9 @@ def _handled(handle: Handle, message: bytes) -> str:
 
 class _Opened(Protocol):
     """A mailbox after the login."""
+
+    def count(self) -> int:
+        """How many messages there are; nothing is changed by asking."""
 
     def waiting(self, at_most: int, known: Collection[str]) -> Sequence[str]:
         """The identities of messages to read, oldest first."""
@@ -380,12 +406,16 @@ class _Imap:
         # Asked after the login, for there may be more now.
         self._uidplus = b"UIDPLUS" in self._granted(client.capability())[-1].upper().split()
         quoted = mailbox.folder.replace("\\", "\\\\").replace('"', '\\"')
-        self._size = int(self._granted(client.select(f'"{quoted}"'))[0])
+        self._folder = f'"{quoted}"'
+
+    def count(self) -> int:
+        return self._selected(readonly=True)
 
     def waiting(self, at_most: int, known: Collection[str]) -> Sequence[str]:
+        size = self._selected(readonly=False)
         found: list[str] = []
-        for first in range(1, self._size + 1, _WINDOW):
-            window = f"{first}:{min(first + _WINDOW - 1, self._size)}"
+        for first in range(1, size + 1, _WINDOW):
+            window = f"{first}:{min(first + _WINDOW - 1, size)}"
             found += (self._ask("SEARCH", window, "UNFLAGGED")[0] or b"").decode().split()
             if len(found) >= at_most:
                 break
@@ -401,6 +431,10 @@ class _Imap:
         if handled:
             self._ask("STORE", ",".join(handled), "+FLAGS.SILENT", "(\\Deleted)")
             self._expunge(handled)
+
+    def _selected(self, *, readonly: bool) -> int:
+        """How many messages the folder holds, which is entered with EXAMINE or with SELECT (RFC 3501 section 6.3)."""
+        return int(self._granted(self._client.select(self._folder, readonly))[0])
 
     def _expunge(self, handled: Sequence[str]) -> None:
         """Only what is ours, where the server can (RFC 4315)."""
@@ -472,6 +506,10 @@ class _Pop3:
         self._limits = limits
         self._numbers: dict[str, int] = {}
         self._sizes: dict[int, int] = {}
+
+    def count(self) -> int:
+        self._limits.next_answer()
+        return self._client.stat()[0]
 
     def waiting(self, at_most: int, known: Collection[str]) -> Sequence[str]:
         self._numbers = {

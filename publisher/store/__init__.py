@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from publisher.model import Clock
 from publisher.store.owner import this_process
 from publisher.store.rows import (
+    UNPROVEN,
     Arrival,
     ChannelState,
     DeliveryRow,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from publisher.store.suppressions import Suppressions
 
 __all__ = [
+    "UNPROVEN",
     "Arrival",
     "ChannelState",
     "DeliveryRow",

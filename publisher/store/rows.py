@@ -11,6 +11,8 @@ from publisher.model import Item, State
 FINAL = (State.SENT, State.FAILED, State.SUPPRESSED)
 OPEN = tuple(state for state in State if state not in FINAL)
 """The states of which an issue waits for the end."""
+UNPROVEN = "unproven"
+"""The fate of what came back where anybody may have made it up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ class Return:
     address: str
     """In small letters; whom it is about."""
     fate: str
-    """``hard``, ``soft``, ``complaint`` or ``unsubscribe``; ``unproven`` where anybody may have made it up."""
+    """``hard``, ``soft``, ``complaint`` or ``unsubscribe``; or ``UNPROVEN``."""
     status: str = ""
     """RFC 3463; empty when it is not told."""
     detail: str = ""

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 
 from publisher.model import State
 from publisher.store.concern import Concern
-from publisher.store.rows import Return, Suppression
+from publisher.store.rows import UNPROVEN, Return, Suppression
 from publisher.store.tables import deliveries, returns, suppressions
 
 
@@ -46,6 +46,16 @@ class Suppressions(Concern):
         """
         row = asdict(entry) | {"address": entry.address.casefold()}
         return self._count(self._insert(returns).values(row).on_conflict_do_nothing()) == 1
+
+    def forget(self, before: datetime) -> int:
+        """Forget what came back before that moment and proved nothing: nothing ever followed from it, nor will.
+
+        Returns:
+            How much was forgotten.
+        """
+        # None of it is about a delivery that we know: the index on that finds it.
+        old = (returns.c.delivery.is_(None), returns.c.fate == UNPROVEN, returns.c.moment < before)
+        return self._connection.execute(delete(returns).where(*old)).rowcount
 
     def returned(self, address: str | None = None, *, limit: int) -> builtins.list[Return]:
         """What came back, newest first; from an address, or from anybody."""

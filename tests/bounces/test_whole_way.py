@@ -15,6 +15,7 @@ from outside import Clock, MailServer
 from publisher.app import App, load
 from publisher.engine.local import Report
 from publisher.model import State
+from publisher.store import UNPROVEN
 
 HOUSE = """
 sources:
@@ -144,6 +145,22 @@ def test_what_is_not_about_our_mail_stays_in_the_mailbox_and_is_told_once(
         clock.advance(minutes=5)
     assert said == ["0 taken; 1 left in the mailbox for you to look at (the first: it is not for us)", "0 taken"]
     assert len(mta.contents(box)) == 1
+
+
+def test_what_proved_nothing_is_forgotten_by_a_visit_a_year_later(
+    mta: Mta, start: Callable[[str], App], clock: Clock
+) -> None:
+    box = mta.new_mailbox()
+    mta.fill(box, REPORT.format(to="bounce+1-aaaaaaaaaaaaaaaaaaaaaaaaaa@example.org").replace("\n", "\r\n").encode())
+    house = HOUSE.format(recipients="", port=mta.ports["smtp"], box="bounce")
+    app = start(house + MAILBOX.format(box=box, password=quote(PASSWORD, safe=""), port=mta.ports["imap"]))
+    kept = []
+    for days in (365, 1, 0):
+        [told] = [one for one in once(app) if one.work.step == "bounces"]
+        with app.store.read() as tx:
+            kept.append((told.words, [row.fate for row in tx.suppressions.returned(limit=9)]))
+        clock.advance(days=days)
+    assert kept == [("1 taken", [UNPROVEN]), ("0 taken", [UNPROVEN]), ("0 taken", [])]
 
 
 def piped(config: Path, message: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from store_samples import NOW, new_issue, plan
 
 from publisher.model import State
-from publisher.store import Return, Settled, Store, Suppression, Tx
+from publisher.store import UNPROVEN, Return, Settled, Store, Suppression, Tx
 
 DAY = timedelta(days=1)
 
@@ -43,6 +44,19 @@ def test_what_came_back_is_kept_once_and_told_newest_first(tx: Tx) -> None:
     assert [one.key for one in tx.suppressions.returned(limit=9)] == ["z", "y", "x"]
     assert [one.key for one in tx.suppressions.returned("A@example.org", limit=1)] == ["y"]
     assert [one.address for one in tx.suppressions.returned("b@example.org", limit=9)] == ["b@example.org"]
+
+
+def test_what_proved_nothing_is_forgotten_after_a_while_and_nothing_else_is(store: Store) -> None:
+    with store.write() as tx:
+        plan(tx, 1)
+        [known] = tx.deliveries.lease("post", 1, NOW)
+        for key, days in {"old": -1, "at that moment": 0, "fresh": 1}.items():
+            tx.suppressions.note(replace(returned(key, days=days), fate=UNPROVEN))
+        tx.suppressions.note(returned("told by a provider", days=-1))
+        tx.suppressions.note(returned("of a delivery", delivery=known.id, days=-2))
+        assert (tx.suppressions.forget(NOW), tx.suppressions.forget(NOW)) == (1, 0)
+        left = [one.key for one in tx.suppressions.returned(limit=9)]
+    assert left == ["fresh", "at that moment", "told by a provider", "of a delivery"]
 
 
 def test_the_deliveries_to_an_address_are_told_newest_first(store: Store) -> None:
