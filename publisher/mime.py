@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC
@@ -210,6 +211,28 @@ def bare_address(text: str) -> str:
         ValueError: it is not an address.
     """
     return _mailbox(text).address
+
+
+def address_key(address: str) -> str:
+    """By what an address is known again: the same for all ways of writing it; of what is no address, too, a text.
+
+    In NFC and without capitals (RFC 5321 section 2.4 lets the local part tell them apart; nobody does), the domain by
+    its A-labels (RFC 5890 section 2.3.2.1).
+    """
+    if address.isascii():
+        return address.lower()
+    local, at, domain = address.rpartition("@")
+    return unicodedata.normalize("NFC", local.casefold()) + at + _a_labels(domain)
+
+
+@lru_cache(maxsize=1024)
+def _a_labels(domain: str) -> str:
+    import idna
+
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:
+        return unicodedata.normalize("NFC", domain.casefold())
 
 
 def needs_utf8(address: str) -> bool:

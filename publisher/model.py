@@ -175,12 +175,16 @@ class Issue:
     id: int = 0
     """The store's key; 0 for a preview, which the store never sees."""
     number: int
-    """1, 2, 3… within its publication; the one to come in a preview."""
+    """1, 2, 3… within its publication; the one to come in a preview; 0: a notice."""
     publication: Publication
     created: datetime
     entries: tuple[Entry, ...]
     subject: str = ""
     documents: tuple[Document, ...] = ()
+    frequency: str = ""
+    """Whose schedule it was made by; empty: the publication's first."""
+    variant: str = ""
+    """For which group of readers it is; empty: for all."""
 
     def document(self, name: str) -> Document:
         """The document of that name.
@@ -202,6 +206,10 @@ class Subscriber:
     name: str = ""
     unsubscribe: str = ""
     """Where they leave the list: a page, and one click from a mail program (RFC 8058); empty where there is none."""
+    preferences: str = ""
+    """Where they choose what they get; empty where they cannot."""
+    language: str = ""
+    """BCP 47 tag; empty: that of the publication."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from publisher.config import Settings, SourceSettings
 from publisher.model import Work
 from publisher.store import PublicationState, SourceState, Tx
-from publisher.timetable import Timetable, every, timetable
+from publisher.timetable import EACH_ENTRY, Timetable, every, timetable
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
@@ -26,14 +26,15 @@ SWEEP = timedelta(seconds=15)
 def timetables(settings: Settings) -> dict[str, Timetable]:
     """The timetable of each run there is, by the name of the run."""
     visits = {f"collect {name}": every(source.every, spread=name) for name, source in settings.sources.items()}
-    issues = {f"compose {name}": _digest_timetable(settings, name) for name in settings.digests}
+    issues = {f"compose {name}": times for name, times in _digest_timetables(settings).items()}
     inbox = settings.bounces.part("mailbox")
     return visits | issues | ({"bounces mailbox": every(inbox.options.every)} if inbox else {})
 
 
-def _digest_timetable(settings: Settings, name: str) -> Timetable:
-    digest = settings.digests[name]
-    return timetable(digest.schedule, digest.timezone or settings.site.timezone)
+def _digest_timetables(settings: Settings) -> dict[str, Timetable]:
+    """Of the publications whose digest goes by the clock."""
+    first = {name: digest.frequencies[""] for name, digest in settings.digests.items()}
+    return {name: timetable(text, settings.zone_of(name)) for name, text in first.items() if text != EACH_ENTRY}
 
 
 def register(tx: Tx, settings: Settings, now: datetime) -> None:
@@ -44,7 +45,7 @@ def register(tx: Tx, settings: Settings, now: datetime) -> None:
     """
     for name in settings.publications:
         digest = settings.digests.get(name)
-        plan = f"{digest.schedule} {digest.timezone}" if digest else ""
+        plan = f"{digest.frequencies['']} {digest.timezone}" if digest else ""
         known = tx.publications.get(name)
         state = known or PublicationState(name=name, known=now)
         if known and plan == known.schedule:
@@ -80,11 +81,11 @@ def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     """The publications whose digest's latest slot has not run, and the new ones whose first issue can be made."""
     works, states = [], {state.name: state for state in tx.sources.all()}
     known = {name: states.get(name) or SourceState(name=name) for name in settings.sources}
-    for name in settings.digests:
+    for name, times in _digest_timetables(settings).items():
         state = tx.publications.get(name)
         if state is None or not state.schedule:
             continue
-        latest = _digest_timetable(settings, name).latest(now)
+        latest = times.latest(now)
         if state.opened and latest < state.known:
             continue
         sources = [(known[source], settings.sources[source]) for source in settings.sources_of(name)]

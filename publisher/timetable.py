@@ -23,6 +23,8 @@ _UNDERSTOOD = (
     'or five cron fields such as "0 8 * * 1"'
 )
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+EACH_ENTRY = "each entry"
+"""A schedule that goes by no clock, and so has no timetable: an issue for each entry, when it arrives."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARGIN = timedelta(hours=3)
 """More than any hour that clocks repeat."""
@@ -58,8 +60,6 @@ def timetable(text: str, zone: str = "UTC", *, spread: str = "") -> Timetable:
         ValueError: it is not understood, or never fires; the message says what is understood.
     """
     words = re.sub(r" ?, ?", ",", " ".join(text.lower().split()))
-    if words == "each entry":
-        raise ValueError("'each entry' is not yet known in this version")
     if words.startswith("every "):
         return every(_period(words.removeprefix("every ")), spread=spread)
     return _calendar(words, time_zone(zone))

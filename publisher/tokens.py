@@ -23,11 +23,17 @@ def token(purpose: str, number: int, secret: str) -> str:
 
 def opened(purpose: str, token: str, secret: str) -> int | None:
     """The row's number; None where the token is not one of ours, or was made for another purpose."""
-    match = _FORM.fullmatch(token.lower())
-    if not match:
+    number = claimed(token)
+    if number is None:
         return None
-    number = int(match[1], 32)
-    return number if hmac.compare_digest(match[2], keyed_hash(f"{purpose} {number}", secret, _BYTES)) else None
+    proof = token.lower().rpartition("-")[2]
+    return number if hmac.compare_digest(proof, keyed_hash(f"{purpose} {number}", secret, _BYTES)) else None
+
+
+def claimed(token: str) -> int | None:
+    """The number that a token claims, to look up what it was made with; nothing is to be believed before ``opened``."""
+    match = _FORM.fullmatch(token.lower())
+    return int(match[1], 32) if match else None
 
 
 def keyed_hash(text: str, secret: str, size: int) -> str:

@@ -193,6 +193,75 @@ def test_a_publication_takes_language_and_time_zone_from_the_site(read: Read) ->
     assert settings.publications["weekly"].deliver == ("outbox",)
 
 
+def test_a_schedule_has_no_name_or_is_one_of_several_of_which_the_first_is_the_default(read: Read) -> None:
+    settings = read("""
+        publications:
+          plain: {title: Plain, digest: {schedule: "mon 08:00"}}
+          named: {title: Named, digest: {schedule: {weekly: "mon 08:00", daily: daily 08:00, instant: Each  entry}}}
+        """)
+    plain, named = (settings.digest(name) for name in ("plain", "named"))
+    assert (plain.frequencies, plain.default_frequency) == ({"": "mon 08:00"}, "")
+    assert list(named.frequencies.items()) == [("", "mon 08:00"), ("daily", "daily 08:00"), ("instant", "each entry")]
+    assert named.default_frequency == "weekly"
+    asked = ("", "daily", "weekly", "monthly")
+    assert [named.frequency(one) for one in asked] == ["", "daily", "", ""]
+    assert {plain.frequency(one) for one in asked} == {""}
+
+
+def test_where_each_reader_has_a_time_zone_of_their_own_dates_are_in_that_of_the_site(read: Read) -> None:
+    settings = read(
+        """
+        publications:
+          weekly: {title: Weekly, digest: {schedule: "mon 08:00", timezone: subscriber}}
+        """,
+        head="version: 1\nsite: {title: T, url: 'https://a.example', timezone: Europe/Lisbon}\n",
+    )
+    assert settings.digest("weekly").timezone == "subscriber"
+    assert settings.zone_of("weekly") == settings.publication("weekly").timezone == "Europe/Lisbon"
+
+
+def test_nobody_can_sign_up_unless_the_file_says_how(read: Read) -> None:
+    assert read("").subscriptions is None
+    said = read("subscriptions: {confirm: double, confirm_within: 2d, archive: none}").subscriptions
+    assert said
+    assert (said.confirm_within, said.archive) == (timedelta(days=2), "none")
+
+
+def test_a_topic_is_of_sources_and_tags(read: Read) -> None:
+    publications = read("""
+        sources: {notes: {kind: folder, path: notes}, other: {kind: folder, path: other}}
+        publications:
+          all: {title: All, topics: {council: {title: Council news, sources: [notes], tags: [council, mayor]}}}
+          some: {title: Some, sources: [notes], topics: {n: {title: N, sources: [notes]}, m: {title: M, tags: [m]}}}
+        """).publications
+    council = publications["all"].topics["council"]
+    assert (council.title, council.sources, council.tags) == ("Council news", ("notes",), ("council", "mayor"))
+    assert list(publications["some"].topics) == ["n", "m"]
+
+
+@pytest.mark.parametrize(
+    ("part", "fault"),
+    [
+        ("topics: {a: {title: A}}", "publications.p.topics.a: needs sources or tags"),
+        ("topics: {a: {title: A, sources: [x]}}", "publications.p.topics.a.sources.0: there is no source 'x'"),
+        (
+            "sources: [n], topics: {a: {title: A, sources: [o]}}",
+            "publications.p: topic 'a': 'o' is not among the publication's sources",
+        ),
+        ("topics: {A: {title: A, tags: [x]}}", "publications.p.topics.A: a name is made of"),
+        ("digest: {schedule: {}}", "publications.p.digest.schedule: must name at least 1"),
+        ("digest: {schedule: {weekly: often}}", "publications.p.digest.schedule.weekly: not a schedule: 'often'"),
+        ("digest: {schedule: {A/B: daily 08:00}}", "publications.p.digest.schedule.A/B: a name is made of"),
+        ("digest: {schedule: [daily 08:00]}", "publications.p.digest.schedule: must be text, not a list"),
+        ("digest: {schedule: daily 08:00, timezone: subscribers}", "publications.p.digest.timezone: no such time zone"),
+    ],
+)
+def test_a_wrong_topic_or_schedule_is_told_at_its_place(faults: Faults, part: str, fault: str) -> None:
+    sources = "{n: {kind: folder, path: n}, o: {kind: folder, path: o}}"
+    (found,) = faults(f"sources: {sources}\npublications: {{p: {{title: P, {part}}}}}")
+    assert found.startswith(f"config.yaml:4: {fault}")
+
+
 def test_a_star_means_all_sources_in_the_order_of_the_file(read: Read) -> None:
     settings = read("""
         sources:
@@ -339,7 +408,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Faults) ->
         "config.yaml:24: publications.weekly.recipients: 'A@example.org' is listed twice",
         "config.yaml:25: publications.weekly.deliver.0: there is no channel 'outbx' (did you mean 'outbox'?)",
         "config.yaml:26: publications.static: this name is taken by the house itself "
-        "(as are static, api, status, health, bounces, unsubscribe)",
+        "(as are static, api, status, health, bounces, subscribe, confirm, preferences, unsubscribe)",
         "config.yaml:27: secret_key: must be text, not a list",
         "config.yaml:28: secret_key: is written twice (first in line 27)",
         "config.yaml:29: retry.attempts: must be at least 1, not '0'",
@@ -513,10 +582,8 @@ LATER = {
     "sources.planet.kind",
     "publications.everything.rules",
     "publications.everything.settle",
-    "publications.weekly.digest.timezone",
     "publications.weekly.digest.approve",
     "channels.team.kind",
-    "subscriptions",
     "tracking",
     "alerts",
     "metrics",
@@ -566,8 +633,6 @@ def test_a_kind_that_is_not_yet_known_is_named_beside_those_that_are(faults: Fau
     [
         ("sources: {a: {kind: folder, path: x, every: adaptive}}", "sources.a.every"),
         ("defaults: {every: adaptive}", "defaults.every"),
-        ("publications: {a: {title: A, digest: {schedule: {a: mon 08:00}}}}", "publications.a.digest.schedule"),
-        ("publications: {a: {title: A, digest: {schedule: each entry}}}", "publications.a.digest.schedule"),
     ],
 )
 def test_a_value_that_is_not_yet_known_is_said_to_be(faults: Faults, text: str, place: str) -> None:

@@ -25,6 +25,7 @@ from publisher.mime import (
     ANYBODY,
     Letter,
     Letters,
+    address_key,
     bare_address,
     check_address,
     default_sender,
@@ -791,3 +792,32 @@ def test_a_message_id_can_be_written_whatever_the_host_is() -> None:
         identity = message_id(1, "c", "r", host, "k")
         message = Letter(make_issue(), sender="").to(replace(parcel(make_issue()), message_id=identity))
         assert parsed(message)["Message-ID"] == f"<{identity}>"
+
+
+# --- the key of an address -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ada@Example.ORG", "ada@example.org"),
+        ("a@Bücher.example", "a@xn--bcher-kva.example"),
+        ("a@bücher.example", "a@bu\u0308cher.example"),
+        ("JÜRGEN@example.org", "ju\u0308rgen@EXAMPLE.org"),
+        ("a@例え。テスト", "a@例え.テスト"),
+    ],
+)
+def test_an_address_has_one_key_however_it_is_written(one: str, other: str) -> None:
+    assert address_key(one) == address_key(other)
+
+
+def test_two_addresses_have_two_keys() -> None:
+    addresses = ["a@straße.example", "a@strasse.example", "b@strasse.example", "a@strasse.example.org", ""]
+    assert len(set(map(address_key, addresses))) == 5
+
+
+@given(st.text())
+@example("\ud800@\ud800")
+@example("\u1e9e@\u0130")
+def test_whatever_the_text_its_key_is_the_key_of_the_key(text: str) -> None:
+    assert address_key(address_key(text)) == address_key(text)

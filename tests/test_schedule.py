@@ -224,3 +224,13 @@ def test_a_source_whose_kind_has_a_fault_holds_up_no_issue(
     assert [report.work.run for report in reports if report.fault] == ["collect notes"]
     assert "compose weekly" in [report.work.run for report in reports]
     assert "unexpected ZeroDivisionError" in app.status().wrong[0]
+
+
+def test_a_digest_that_goes_by_no_clock_waits_for_no_slot(house: Callable[[], App], config: Path) -> None:
+    config.write_text(
+        config.read_text().replace('schedule: "mon 08:00"', "schedule: {now: each entry, daily: daily 08:00}")
+    )
+    app = house()
+    once(app)
+    assert app.status().publications[-1].next_issue is None
+    assert due(app) == []

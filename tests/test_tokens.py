@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.tokens import keyed_hash, opened, token
+from publisher.tokens import claimed, keyed_hash, opened, token
 
 numbers = st.integers(0, 2**63 - 1)
 words = st.text(max_size=80)
@@ -32,9 +32,15 @@ def test_a_token_is_good_for_nothing_else(number: int, purpose: str, secret: str
     )
 
 
+@given(words, numbers, words)
+def test_a_token_tells_the_number_that_it_claims(purpose: str, number: int, secret: str) -> None:
+    made = token(purpose, number, secret)
+    assert claimed(made) == claimed(made.upper()) == claimed(made[:-1] + "0") == number
+
+
 @given(st.text())
 def test_what_is_no_token_leads_nowhere(text: str) -> None:
-    assert opened("bounce", text, "secret") is None
+    assert opened("bounce", text, "secret") is claimed(text) is None
 
 
 def test_the_hash_is_as_long_as_it_was_asked_for_and_takes_a_key_of_any_length() -> None:

@@ -152,6 +152,19 @@ publications:
       first_issue: 7d
     recipients: [team@example.org]
 """,
+    "`topics` of a publication": """\
+sources:
+  blog: {kind: feed, url: "https://blog.example.org/feed.xml"}
+publications:
+  weekly:
+    title: The Harbour Weekly
+    topics:
+      ships: {title: Ships, sources: [blog], tags: [arrivals, departures]}
+      council: {title: Council news, tags: [council, mayor]}
+""",
+    "`subscriptions`": """\
+subscriptions: {confirm_within: 3d, archive: none}
+""",
     "`bounces`": """\
 bounces:
   mailbox: {url: "imaps://bounce%40example.org:${IMAP_PASSWORD}@imap.example.org/INBOX", every: 5m}
@@ -174,7 +187,7 @@ def _configuration(shape: Shape) -> Iterator[str]:
             yield from _room(shape, name)
         elif name == "publications":
             yield from _publications(shape)
-        elif "$ref" in part:
+        elif "properties" in _followed(shape, part):
             yield _section(shape, f"`{name}`", _followed(shape, part), level=2)
             yield from _below(shape, _followed(shape, part))
     yield _KINDS_TO_COME
@@ -186,6 +199,8 @@ def _publications(shape: Shape) -> Iterator[str]:
     yield _section(shape, "`publications`", publication, level=2)
     for name in ("feeds", "digest"):
         yield _section(shape, f"`{name}` of a publication", _followed(shape, publication["properties"][name]), level=3)
+    [topic] = publication["properties"]["topics"]["patternProperties"].values()
+    yield _section(shape, "`topics` of a publication", _followed(shape, topic), level=3)
 
 
 def _room(shape: Shape, room: str) -> Iterator[str]:

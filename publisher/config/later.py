@@ -7,7 +7,6 @@ from typing import Any
 from publisher.config.places import Place
 
 _LATER = {
-    "subscriptions",
     "tracking",
     "alerts",
     "metrics",
@@ -20,8 +19,6 @@ _LATER = {
     "publications.*.rules",
     "publications.*.settle",
     "publications.*.digest.approve",
-    "publications.*.digest.schedule={}",
-    "publications.*.digest.timezone=subscriber",
     "channels.*.kind=chat",
 }
 """What later versions bring: an option, or one of its values ({} a mapping, [] a list)."""

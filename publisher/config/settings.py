@@ -26,8 +26,10 @@ from pydantic import (
 
 from publisher.config.places import Place
 from publisher.config.types import (
+    SUBSCRIBER,
     ChannelName,
     DatabaseAddress,
+    DigestZone,
     Endpoint,
     Language,
     Line,
@@ -37,7 +39,7 @@ from publisher.config.types import (
     Network,
     Once,
     PublicationName,
-    Schedule,
+    Schedules,
     SiteAddress,
     Some,
     SourceName,
@@ -206,10 +208,15 @@ class DigestSettings(_Heir):
 
     _inherits = ("timezone",)
 
-    schedule: Schedule = Field(
-        description='When an issue is made: "mon 08:00", "daily 08:00", "every 2h", or cron "0 8 * * 1".'
+    schedule: Schedules = Field(
+        description='When an issue is made: "mon 08:00", "daily 08:00", "every 2h", "each entry", or cron "0 8 * * 1". '
+        'Or several by name, of which readers choose and the first is the default: {weekly: "mon 08:00", daily: '
+        '"daily 08:00"}.'
     )
-    timezone: ZoneName = Field(default="UTC", description="Time zone of the schedule; left out: the site's.")
+    timezone: DigestZone = Field(
+        default="UTC",
+        description="Time zone of the schedule, or `subscriber`: that of each reader; left out: the site's.",
+    )
     subject: Line = Field(
         default="{{ publication.title }}: {{ entries[0].title }}", description="Subject of its mails (Jinja2)."
     )
@@ -220,6 +227,39 @@ class DigestSettings(_Heir):
     first_issue: Duration | None = Field(
         default=None, description="What a brand-new publication may look back on; left out: nothing."
     )
+
+    @property
+    def frequencies(self) -> dict[str, str]:
+        """The schedules by name.  The first is the default and goes by "", as one without a name does: that it gets a
+        name later changes nothing in the store.
+        """
+        if isinstance(self.schedule, str):
+            return {"": self.schedule}
+        (_, first), *others = self.schedule.items()
+        return {"": first, **dict(others)}
+
+    @property
+    def default_frequency(self) -> str:
+        """The written name of the first schedule; empty where there is but one, without a name."""
+        return "" if isinstance(self.schedule, str) else next(iter(self.schedule))
+
+    def frequency(self, stored: str) -> str:
+        """The key in ``frequencies`` of what a subscription says; the default's where it is not offered any more."""
+        return stored if stored in self.frequencies else ""
+
+
+class TopicSettings(_Part):
+    """A part of a publication that readers can choose: entries of these sources, and those with one of these tags."""
+
+    title: Line = Field(description="What it is called.")
+    sources: Once[SourceName] = Field(default=(), description="The names of its sources.")
+    tags: Once[Line] = Field(default=(), description="The tags of its entries, from whichever source.")
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> Self:
+        if not self.sources and not self.tags:
+            raise ValueError("needs sources or tags")
+        return self
 
 
 class PublicationSettings(_Heir):
@@ -232,10 +272,34 @@ class PublicationSettings(_Heir):
     language: Language = Field(default="en", description="Its language (BCP 47); left out: the site's.")
     sources: Once[SourceName] = Field(default=("*",), description='The names of its sources, or ["*"] for all.')
     feeds: FeedSettings = Field(default=FeedSettings(), description="Its feeds and pages.")
+    topics: dict[Name, TopicSettings] = Field(default={}, description="The parts of it that readers choose from.")
     digest: DigestSettings | None = Field(default=None, description="Its digest; left out: it is not mailed.")
     recipients: Once[MailAddress] = Field(default=(), description="Addresses that get each issue, always.")
     deliver: Some[ChannelName] = Field(
         default=("outbox",), description="The names of the channels that its issues leave by."
+    )
+
+    @model_validator(mode="after")
+    def _topics_are_parts(self) -> Self:
+        for name, topic in self.topics.items():
+            strangers = set() if "*" in self.sources else set(topic.sources).difference(self.sources)
+            if strangers:
+                raise ValueError(f"topic {name!r}: {min(strangers)!r} is not among the publication's sources")
+        return self
+
+
+class SubscriptionSettings(_Part):
+    """How readers subscribe."""
+
+    confirm: Literal["double"] = Field(
+        default="double",
+        description="A mail asks whoever signs up, and nothing else is sent before they have said yes.",
+    )
+    confirm_within: Duration = Field(
+        default=timedelta(days=7), description="How long a sign-up waits for that; then it is forgotten."
+    )
+    archive: Literal["public", "none"] = Field(
+        default="public", description="Whether anybody may read past issues in the browser."
     )
 
 
@@ -281,6 +345,9 @@ class Settings(_Part):
     publications: dict[PublicationName, PublicationSettings] = Field(default={}, description="What is made of them.")
     channels: dict[str, ChannelSettings] = Field(default={}, description="How issues leave the house.")
     bounces: BounceSettings = Field(default=BounceSettings(), description="How we learn what came back.")
+    subscriptions: SubscriptionSettings | None = Field(
+        default=None, description="How readers subscribe; left out: nobody can sign up."
+    )
     retry: RetrySettings = Field(default=RetrySettings(), description="How long we try to deliver.")
     log: LogSettings = Field(default=LogSettings(), description="What is told while it runs.")
 
@@ -324,6 +391,11 @@ class Settings(_Part):
         """
         return self.digests[name]
 
+    def zone_of(self, name: str) -> str:
+        """The time zone of a publication's dates and schedules: the site's where each reader has one of their own."""
+        digest = self.digests.get(name)
+        return digest.timezone if digest and digest.timezone != SUBSCRIBER else self.site.timezone
+
     def sources_of(self, name: str) -> tuple[str, ...]:
         """The names of a publication's sources; all of them, in the order of the file, for ``*``."""
         chosen = self.publications[name].sources
@@ -342,7 +414,7 @@ class Settings(_Part):
             site=self.model_site(),
             description=part.description,
             language=part.language,
-            timezone=part.digest.timezone if part.digest else self.site.timezone,
+            timezone=self.zone_of(name),
             formats=part.feeds.formats,
         )
 

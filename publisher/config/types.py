@@ -9,13 +9,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 
 from publisher.options import WebAddress
-from publisher.timetable import time_zone, timetable
+from publisher.timetable import EACH_ENTRY, time_zone, timetable
 
+SUBSCRIBER = "subscriber"
+"""In place of a time zone: that of each reader."""
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-_RESERVED = ("static", "api", "status", "health", "bounces", "unsubscribe")
+_RESERVED = ("static", "api", "status", "health", "bounces", "subscribe", "confirm", "preferences", "unsubscribe")
 
 
 def _name(value: str) -> str:
@@ -56,7 +58,13 @@ def _zone(value: str) -> str:
     return time_zone(value).key
 
 
+def _zone_or_theirs(value: str) -> str:
+    return value if value == SUBSCRIBER else _zone(value)
+
+
 def _schedule(value: str) -> str:
+    if " ".join(value.lower().split()) == EACH_ENTRY:
+        return EACH_ENTRY
     timetable(value)
     return value
 
@@ -149,7 +157,14 @@ TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Line = Annotated[str, AfterValidator(_line_of_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Language = Annotated[str, AfterValidator(_language)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
+DigestZone = Annotated[str, AfterValidator(_zone_or_theirs)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
+# The tags are no names, so that they are never taken for a key of the file.
+Schedules = Annotated[
+    Annotated[Schedule, Tag("one schedule")]
+    | Annotated[dict[Name, Schedule], Field(min_length=1), Tag("several schedules")],
+    Discriminator(lambda value: "several schedules" if isinstance(value, dict) else "one schedule"),
+]
 SiteAddress = Annotated[WebAddress, AfterValidator(_base)]
 MailAddress = Annotated[str, AfterValidator(_address)]
 MailDomain = Annotated[str, AfterValidator(_domain)]

@@ -81,6 +81,8 @@ class Packer:
             entries=entries,
             subject=row.subject,
             documents=documents,
+            frequency=row.frequency,
+            variant=row.variant,
         )
 
     def _publication(self, name: str) -> Publication:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 from publisher.model import Clock
 from publisher.store.owner import this_process
 from publisher.store.rows import (
+    OWN,
     UNPROVEN,
+    ApiToken,
     Arrival,
     ChannelState,
+    ConsentRow,
     DeliveryRow,
     IssueRow,
     Known,
@@ -25,13 +28,17 @@ from publisher.store.rows import (
     Return,
     Run,
     Settled,
+    SignUp,
     SourceState,
+    SubscriberRow,
+    SubscriptionRow,
     Suppression,
 )
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from publisher.store.api_tokens import ApiTokens
     from publisher.store.channels import Channels
     from publisher.store.deliveries import Deliveries
     from publisher.store.entries import Entries
@@ -39,12 +46,16 @@ if TYPE_CHECKING:
     from publisher.store.publications import Publications
     from publisher.store.runs import Runs
     from publisher.store.sources import Sources
+    from publisher.store.subscribers import Subscribers
     from publisher.store.suppressions import Suppressions
 
 __all__ = [
+    "OWN",
     "UNPROVEN",
+    "ApiToken",
     "Arrival",
     "ChannelState",
+    "ConsentRow",
     "DeliveryRow",
     "IssueRow",
     "Known",
@@ -53,8 +64,11 @@ __all__ = [
     "Return",
     "Run",
     "Settled",
+    "SignUp",
     "SourceState",
     "Store",
+    "SubscriberRow",
+    "SubscriptionRow",
     "Suppression",
     "Tx",
     "open_store",
@@ -205,3 +219,17 @@ class Tx:
         from publisher.store.suppressions import Suppressions
 
         return Suppressions(self._connection, self._owner)
+
+    @cached_property
+    def subscribers(self) -> Subscribers:
+        """The readers, what they wish, and what they said to it."""
+        from publisher.store.subscribers import Subscribers
+
+        return Subscribers(self._connection, self._owner)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokens:
+        """Who may use the API."""
+        from publisher.store.api_tokens import ApiTokens
+
+        return ApiTokens(self._connection, self._owner)

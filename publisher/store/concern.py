@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from publisher.mime import address_key
 from publisher.store.owner import dead
-from publisher.store.tables import counters
+from publisher.store.tables import counters, meta
+from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable, Select, Table
@@ -21,6 +25,7 @@ LEASE = timedelta(minutes=15)
 """How long a process of another machine that fell silent keeps what it holds; longer than any one message may take."""
 
 _CHUNK = 500
+_HASH_BYTES = 20
 
 
 class Concern:
@@ -33,6 +38,20 @@ class Concern:
     def _dead(self, holders: Select[tuple[str]]) -> set[str]:
         """Those of the holders that are processes of this machine and are no more: what they held is free at once."""
         return dead(set(self._connection.scalars(holders)))
+
+    @cached_property
+    def _salt(self) -> str:
+        """Of this store alone, and never told: without it nobody can try addresses on a hash."""
+        salt: str = self._connection.execute(select(meta.c.value).where(meta.c.name == "salt")).scalar_one()
+        return salt
+
+    def _hashed(self, address: str) -> str:
+        """What stands for an address that is not to be kept: ``#`` and a salted hash, which no address looks like."""
+        return "#" + keyed_hash(address_key(address), self._salt, _HASH_BYTES)
+
+    def _names(self, address: str) -> tuple[str, str]:
+        """By what an address is looked up: its key, and what stands for it where it was erased."""
+        return address_key(address), self._hashed(address)
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT."""

@@ -144,7 +144,7 @@ def _migrate(engine: Engine) -> None:
 
     from publisher.store.migrations import upgrade
 
-    with writing(engine) as connection:  # SQLite: nobody else writes meanwhile
+    with _without_foreign_keys(engine) as connection, connection.begin():  # SQLite: nobody else writes meanwhile
         if engine.dialect.name == "postgresql":
             connection.execute(sqlalchemy.text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         try:
@@ -154,6 +154,24 @@ def _migrate(engine: Engine) -> None:
                 f"{_name(engine)}: a newer version of publisher has written this store",
                 hint="install that version again, or restore a backup that was made before it",
             ) from error
+
+
+@contextmanager
+def _without_foreign_keys(engine: Engine) -> Iterator[Connection]:
+    """A connection for writing on which SQLite lets a table be replaced that others refer to.
+
+    It can be told so only outside a transaction (https://www.sqlite.org/lang_altertable.html, section 7).
+    """
+    with _bent(engine, "write").connect() as connection:
+        if engine.dialect.name != "sqlite":
+            yield connection
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys = ON")
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------

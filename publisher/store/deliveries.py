@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby, product
 from operator import itemgetter
 from typing import Any
 
@@ -29,12 +29,12 @@ from sqlalchemy import (
 from publisher.model import State
 from publisher.store.concern import LEASE, Concern, chunks
 from publisher.store.issues import finish
-from publisher.store.rows import FINAL, DeliveryRow, Leased, Settled
+from publisher.store.rows import FINAL, OWN, DeliveryRow, Leased, Settled
 from publisher.store.tables import Moment, deliveries, issues, suppressions
 
 _is_open = deliveries.c.settled.is_(None)
 _waiting = case((deliveries.c.tries == 0, State.PLANNED), else_=State.DEFERRED)
-_LEASED = ("id", "issue", "recipient", "tries", "first_try", "faults")
+_LEASED = ("id", "issue", "recipient", "tries", "first_try", "faults", "subscriber")
 _STUCK = (State.FAILED, State.PARKED, State.UNCERTAIN)
 _IN_DOUBT = "it was on its way when the process that sent it came to an end"
 _PLANNED_AT_ONCE = 5_000
@@ -65,24 +65,29 @@ _SETTLE = (
 class Deliveries(Concern):
     """All deliveries of all issues."""
 
-    def plan(self, issue: int, recipients: Iterable[tuple[str, str]], now: datetime) -> int:
+    def plan(
+        self, issue: int, recipients: Iterable[tuple[str, str]], now: datetime, *, subscriber: int | None = None
+    ) -> int:
         """Write a delivery for each channel and recipient, thousands with one statement.
+
+        Args:
+            subscriber: whose they are, where they are somebody's.
 
         Returns:
             How many are new: what is planned already is left as it is.
         """
         by_channel = groupby(recipients, key=itemgetter(0))
         return sum(
-            self._plan(issue, channel, [recipient for _, recipient in chunk], now)
+            self._plan(issue, channel, [recipient for _, recipient in chunk], now, subscriber)
             for channel, pairs in by_channel
             for chunk in chunks(pairs, _PLANNED_AT_ONCE)
         )
 
-    def _plan(self, issue: int, channel: str, recipients: Sequence[str], now: datetime) -> int:
+    def _plan(self, issue: int, channel: str, recipients: Sequence[str], now: datetime, subscriber: int | None) -> int:
         elements = "json_array_elements_text" if self._connection.dialect.name == "postgresql" else "json_each"
         listed = getattr(func, elements)(literal(recipients, JSON)).table_valued("value")
-        row = {"issue": issue, "channel": channel, "state": State.PLANNED, "tries": 0, "planned": now, "next_at": now}
-        row |= {"owner": "", "detail": ""}
+        row: dict[str, Any] = {"issue": issue, "channel": channel, "state": State.PLANNED, "tries": 0, "planned": now}
+        row |= {"next_at": now, "owner": "", "detail": "", "subscriber": subscriber}
         constants = [literal(value, deliveries.c[name].type).label(name) for name, value in row.items()]
         rows = select(*constants, listed.c.value).where(true())  # without a WHERE, SQLite takes ON CONFLICT for a join
         insert = self._insert(deliveries).from_select([*row, "recipient"], rows, include_defaults=False)
@@ -132,7 +137,8 @@ class Deliveries(Concern):
         due += [deliveries.c.state != State.SENDING, (deliveries.c.faults > 0) == suspect]
         due += [~deliveries.c.recipient.iendswith(f"@{domain}", autoescape=True) for domain in but]
         columns = [deliveries.c[name] for name in _LEASED]
-        first = select(*columns, issues.c.publication).join(issues, issues.c.id == deliveries.c.issue).where(*due)
+        columns += [issues.c.publication, issues.c.number]
+        first = select(*columns).join(issues, issues.c.id == deliveries.c.issue).where(*due)
         first = first.order_by(deliveries.c.issue, deliveries.c.id).limit(limit)
         rows = self._wanted(first.with_for_update(skip_locked=True, of=deliveries), now)
         for chunk in chunks([row.id for row in rows]):
@@ -152,12 +158,11 @@ class Deliveries(Concern):
         """Settle those of the rows that must not be sent, and tell which they are."""
         unwanted: set[int] = set()
         for chunk in chunks(rows):
-            told = select(suppressions.c.address, suppressions.c.publication)
-            told = told.where(suppressions.c.address.in_({row.recipient.casefold() for row in chunk}))
-            closed = {(address, publication) for address, publication in self._connection.execute(told)}
-            if closed:
-                wanted = {(row.id, row.recipient.casefold(), row.publication) for row in chunk}
-                unwanted |= {id for id, address, name in wanted if closed & {(address, ""), (address, name)}}
+            names = {row.id: self._names(row.recipient) for row in chunk}
+            told = select(suppressions.c.address, suppressions.c.publication, suppressions.c.reason)
+            found = self._connection.execute(told.where(suppressions.c.address.in_(set(chain(*names.values())))))
+            closed = {(one.address, one.publication): one.reason for one in found}
+            unwanted |= {row.id for row in chunk if _is_unwanted(row, names[row.id], closed)}
         for chunk in chunks(sorted(unwanted)):
             off = update(deliveries).where(deliveries.c.id.in_(chunk))
             self._connection.execute(
@@ -286,3 +291,12 @@ class Deliveries(Concern):
 
     def _is_ours(self) -> ColumnElement[bool]:
         return and_(deliveries.c.state == State.SENDING, deliveries.c.owner == self._owner)
+
+
+def _is_unwanted(row: Any, names: tuple[str, str], closed: Mapping[tuple[str, str], str]) -> bool:
+    """Whether a delivery must not be sent.  A notice answers what its reader has just asked for: their having left, or
+    having been erased, does not stop it.
+    """
+    reasons = {closed[entry] for entry in product(names, ("", row.publication)) if entry in closed}
+    is_erased = row.recipient.startswith("#") and "@" not in row.recipient
+    return is_erased or bool(reasons.difference(OWN) if row.number == 0 else reasons)

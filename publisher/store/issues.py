@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from secrets import token_hex
 
 from sqlalchemy import Connection, and_, exists, func, insert, select, update
 
@@ -29,15 +30,27 @@ class Issues(Concern):
         entry_numbers: Sequence[int],
         documents: Sequence[Document],
         created: datetime,
+        *,
+        frequency: str = "",
+        variant: str = "",
+        number: int | None = None,
     ) -> IssueRow:
-        """Write an issue; its entries are kept as they are now, whatever becomes of them later."""
-        number = self._draw(_counter(publication))
-        row = {"publication": publication, "number": number, "subject": subject, "created": created}
+        """Write an issue; its entries are kept as they are now, whatever becomes of them later.
+
+        Args:
+            number: of the edition that it is a variant of; left out: it is a new edition.
+        """
+        row = {"publication": publication, "subject": subject, "created": created, "frequency": frequency}
+        row |= {"number": self._draw(_counter(publication)) if number is None else number, "variant": variant}
         statement = insert(issues).values(**row, entries=len(entry_numbers)).returning(*issues.c)
         issue = IssueRow(**self._connection.execute(statement).one()._asdict())
         self._add_entries(issue.id, entry_numbers)
         self._add_documents(issue.id, documents)
         return issue
+
+    def notice(self, publication: str, subject: str, documents: Sequence[Document], created: datetime) -> IssueRow:
+        """Write a notice: an issue without a number and entries, for one delivery, which is in no list of issues."""
+        return self.add(publication, subject, (), documents, created, variant=f"notice {token_hex(16)}", number=0)
 
     def _add_entries(self, issue: int, numbers: Sequence[int]) -> None:
         current: dict[int, int] = {}
@@ -88,15 +101,16 @@ class Issues(Concern):
         return tuple(Document(**row._asdict()) for row in self._connection.execute(ordered))
 
     def recent(self, limit: int, publication: str | None = None) -> list[IssueRow]:
-        """The last issues, newest first; of one publication where it is named."""
-        newest = select(issues).order_by(issues.c.id.desc()).limit(limit)
+        """The last issues with their variants, newest first; of one publication where it is named."""
+        newest = select(issues).where(issues.c.number > 0).order_by(issues.c.id.desc()).limit(limit)
         if publication is not None:
             newest = newest.where(issues.c.publication == publication)
         return [IssueRow(**row._asdict()) for row in self._connection.execute(newest)]
 
     def count(self, publication: str) -> int:
-        """How many issues a publication has had."""
-        counted = select(func.count()).select_from(issues).where(issues.c.publication == publication)
+        """How many issues a publication has had, each with all its variants counted as one."""
+        numbers = func.count(issues.c.number.distinct())
+        counted = select(numbers).where(issues.c.publication == publication, issues.c.number > 0)
         return self._connection.execute(counted).scalar_one()
 
     def finish(self, id: int, now: datetime) -> bool:

@@ -14,6 +14,9 @@ OPEN = tuple(state for state in State if state not in FINAL)
 UNPROVEN = "unproven"
 """The fate of what came back where anybody may have made it up."""
 
+OWN = ("unsubscribed", "erased")
+"""The reasons of a suppression that come from the reader, who alone may take them back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
@@ -124,6 +127,15 @@ class IssueRow:
     """When its last delivery was settled; None while one is open."""
     paused: str = ""
     """Why none of its deliveries is taken now; empty while they are."""
+    frequency: str = ""
+    """Whose schedule it was made by; empty: the publication's first."""
+    variant: str = ""
+    """Of several with one number, for which group of readers; empty: for all."""
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it is a mail to one person about their subscription, and no edition."""
+        return self.number == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +150,8 @@ class Leased:
     first_try: datetime | None
     faults: int = 0
     """How often in a row it broke us, or those that were sending it came to an end."""
+    subscriber: int | None = None
+    """Whose it is; None: of somebody whom the configuration names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,11 +172,11 @@ class Suppression:
     """Somebody who shall get nothing."""
 
     address: str
-    """In small letters."""
+    """As its key (``mime.address_key``); ``#`` and a hash where it was erased."""
     publication: str = ""
     """Nothing of that one; empty: nothing at all."""
     reason: str
-    """``hard``, ``soft``, ``complaint``, ``unsubscribed`` or ``by hand``."""
+    """``hard``, ``soft``, ``complaint``, ``unsubscribed``, ``erased`` or ``by hand``."""
     detail: str = ""
     moment: datetime
 
@@ -175,7 +189,7 @@ class Return:
     """The same when the same comes twice."""
     delivery: int | None
     address: str
-    """In small letters; whom it is about."""
+    """As its key; whom it is about."""
     fate: str
     """``hard``, ``soft``, ``complaint`` or ``unsubscribe``; or ``UNPROVEN``."""
     status: str = ""
@@ -203,3 +217,99 @@ class DeliveryRow:
     faults: int
     launched: bool
     settled: datetime | None
+    subscriber: int | None = None
+    """Whose it is; their row may be gone.  None: of somebody whom the configuration names."""
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberRow:
+    """A person with an address."""
+
+    id: int
+    """Never given to anybody else, not even when they are gone."""
+    address: str
+    name: str = ""
+    language: str = ""
+    """BCP 47 tag; empty: that of each publication."""
+    timezone: str = ""
+    """IANA name; empty: that of each publication."""
+    paused_until: datetime | None = None
+    links: int = 0
+    """The generation of their links: those of an earlier one are dead."""
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRow:
+    """Somebody's wish to get one publication."""
+
+    subscriber: int
+    publication: str
+    state: str
+    """``pending``, ``active`` or ``left``."""
+    frequency: str = ""
+    """The name of one of the publication's schedules; empty: its first."""
+    topics: tuple[str, ...] = ()
+    """The names of those that they want; none: all of them."""
+    since: int | None = None
+    """The last entry that they have been told of, where it is not that of all who have the frequency."""
+    asked: datetime | None = None
+    """When it began to wait for their confirmation."""
+    confirmed: datetime | None = None
+    left: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """What came in at a door."""
+
+    id: int = 0
+    """The store gives it."""
+    address: str
+    name: str = ""
+    publications: tuple[str, ...]
+    frequency: str = ""
+    topics: tuple[str, ...] = ()
+    language: str = ""
+    timezone: str = ""
+    door: str
+    """``page``, ``form``, ``api``, ``import``, ``operator``, ``mail`` or ``link``."""
+    network: str = ""
+    """Where it came from, as far as the caps need to know."""
+    wording: str = ""
+    """What they were shown."""
+    moment: datetime
+    done: datetime | None = None
+    """When it was dealt with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRow:
+    """What somebody said to our mailing them."""
+
+    publication: str = ""
+    """Empty: all of them."""
+    act: str
+    """One word: asked, confirmed, changed, left, erased…"""
+    moment: datetime
+    door: str
+    """See ``SignUp.door``."""
+    network: str = ""
+    """Empty once they were erased."""
+    wording: str = ""
+    """What they were shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """Who may use the API, and what for."""
+
+    id: int
+    name: str
+    hash: str
+    scopes: tuple[str, ...]
+    created: datetime
+    used: datetime | None = None

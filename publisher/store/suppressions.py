@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import builtins
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, literal, select
 
+from publisher.mime import address_key
 from publisher.model import State
 from publisher.store.concern import Concern
-from publisher.store.rows import UNPROVEN, Return, Suppression
+from publisher.store.rows import OWN, UNPROVEN, Return, Suppression
 from publisher.store.tables import deliveries, returns, suppressions
+
+_KEYS = ("address", "publication")
 
 
 class Suppressions(Concern):
@@ -21,15 +25,58 @@ class Suppressions(Concern):
         """Suppress somebody.
 
         Returns:
-            False when they were on the list; the first reason stands.
+            False when they were on the list; the first reason stands, unless it was the reader's own and this is not.
         """
-        row = asdict(entry) | {"address": entry.address.casefold()}
-        return self._count(self._insert(suppressions).values(row).on_conflict_do_nothing()) == 1
+        row = asdict(entry) | {"address": address_key(entry.address)}
+        is_stronger = and_(suppressions.c.reason.in_(OWN), literal(entry.reason not in OWN))
+        insert = self._insert(suppressions).values(row)
+        upsert = insert.on_conflict_do_update(index_elements=_KEYS, set_=row, where=is_stronger)
+        return self._count(upsert) == 1
+
+    def of(self, address: str, publication: str = "") -> tuple[Suppression, ...]:
+        """What is on the list of somebody, be it under their address or its hash.
+
+        Args:
+            publication: only what keeps that one from them; empty: everything.
+        """
+        told = select(suppressions).where(suppressions.c.address.in_(self._names(address)))
+        if publication:
+            told = told.where(suppressions.c.publication.in_(("", publication)))
+        ordered = told.order_by(suppressions.c.publication, suppressions.c.address)
+        return tuple(Suppression(**row._asdict()) for row in self._connection.execute(ordered))
+
+    def lift(self, address: str, publication: str, others: Iterable[str] = ()) -> int:
+        """Take back, as a reader has confirmed, that they left a publication or were erased.  All else stands.
+
+        Args:
+            others: the other publications there are, which stay left if they had left all.
+
+        Returns:
+            How many entries are gone.
+        """
+        own = [one for one in self.of(address, publication) if one.reason in OWN]
+        for one in own:
+            self._connection.execute(delete(suppressions).where(_is(one)))
+        left = [asdict(replace(one, publication=name)) for one in own if not one.publication for name in others]
+        if left:
+            self._connection.execute(self._insert(suppressions).on_conflict_do_nothing(), left)
+        return len(own)
 
     def remove(self, address: str) -> int:
         """Take an address off the list; returns how many entries it had there."""
-        gone = delete(suppressions).where(suppressions.c.address == address.casefold())
+        gone = delete(suppressions).where(suppressions.c.address.in_(self._names(address)))
         return self._connection.execute(gone).rowcount
+
+    def erase(self, address: str, now: datetime) -> None:
+        """Keep what is on the list of somebody without telling who it is, and add that they were erased."""
+        key, hashed = self._names(address)
+        self._connection.execute(
+            delete(suppressions).where(suppressions.c.address.in_((key, hashed)), suppressions.c.reason.in_(OWN))
+        )
+        for one in self.of(key):
+            self._connection.execute(delete(suppressions).where(_is(one)))
+            self.add(replace(one, address=hashed, detail=""))
+        self.add(Suppression(address=hashed, reason="erased", moment=now))
 
     def list(self, *, limit: int) -> builtins.list[Suppression]:
         """The newest first."""
@@ -44,7 +91,7 @@ class Suppressions(Concern):
         Returns:
             False when the same came before.
         """
-        row = asdict(entry) | {"address": entry.address.casefold()}
+        row = asdict(entry) | {"address": address_key(entry.address)}
         return self._count(self._insert(returns).values(row).on_conflict_do_nothing()) == 1
 
     def forget(self, before: datetime) -> int:
@@ -61,13 +108,13 @@ class Suppressions(Concern):
         """What came back, newest first; from an address, or from anybody."""
         told = select(returns).order_by(returns.c.moment.desc(), returns.c.key)
         if address is not None:
-            told = told.where(returns.c.address == address.casefold())
+            told = told.where(returns.c.address.in_(self._names(address)))
         return [Return(**row._asdict()) for row in self._connection.execute(told.limit(limit))]
 
     def good_since(self, address: str, since: datetime, until: datetime) -> int:
         """How many deliveries to an address were sent in that time and did not come back."""
         back = select(returns.c.delivery).where(
-            returns.c.address == address.casefold(), returns.c.delivery.is_not(None)
+            returns.c.address == address_key(address), returns.c.delivery.is_not(None)
         )
         counted = select(func.count()).where(
             deliveries.c.recipient == address,
@@ -77,3 +124,7 @@ class Suppressions(Concern):
             deliveries.c.id.not_in(back),
         )
         return self._connection.execute(counted).scalar_one()
+
+
+def _is(entry: Suppression) -> ColumnElement[bool]:
+    return and_(suppressions.c.address == entry.address, suppressions.c.publication == entry.publication)

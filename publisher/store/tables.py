@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from publisher.model import State
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration.  Kept here so that a start on an up-to-date store need not import Alembic."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +72,21 @@ class Key(TypeDecorator[str]):
         return None if value is None else stored_key(value)
 
 
+class Names(TypeDecorator[tuple[str, ...]]):
+    """Names, of which none holds a comma; sorted, so that the same ones are the same text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
+        """To the database."""
+        return None if value is None else ",".join(sorted(value))
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> tuple[str, ...] | None:
+        """From the database."""
+        return None if value is None else tuple(value.split(",")) if value else ()
+
+
 class Standing(TypeDecorator[State]):
     """The state of a delivery, by its word."""
 
@@ -106,6 +121,13 @@ metadata = MetaData(
 
 # SQLite numbers rows by itself only where the key is spelt INTEGER.
 _Id = BigInteger().with_variant(Integer(), "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
 
 counters = Table(
     "counters",
@@ -245,8 +267,13 @@ issues = Table(
     Column("finished", Moment),
     # Why none of its deliveries is taken now; empty while they are.
     Column("paused", Words, nullable=False, server_default=""),
-    UniqueConstraint("publication", "number"),
+    Column("frequency", Text, nullable=False, server_default=""),
+    # Of several documents with one number, whose this is; empty: the one for all.
+    Column("variant", Text, nullable=False, server_default=""),
+    UniqueConstraint("publication", "number", "variant"),
 )
+# Notices, which have no number, may be many, and are in no list.
+Index("ix_issues_numbered", issues.c.id, sqlite_where=issues.c.number > 0, postgresql_where=issues.c.number > 0)
 
 issue_entries = Table(
     "issue_entries",
@@ -288,6 +315,8 @@ deliveries = Table(
     Column("launched", Boolean, nullable=False, server_default=false()),
     # Empty while it is open.  The indexes that leasing needs hold open rows only: settled ones cost nothing.
     Column("settled", Moment),
+    # Whose it is; their row may be gone.
+    Column("subscriber", BigInteger),
     UniqueConstraint("issue", "channel", "recipient"),
 )
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.issue)
@@ -314,11 +343,13 @@ Index(
     postgresql_where=_open,
 )
 Index("ix_deliveries_recipient", deliveries.c.recipient)
+_theirs = deliveries.c.subscriber.is_not(None)
+Index("ix_deliveries_subscriber", deliveries.c.subscriber, sqlite_where=_theirs, postgresql_where=_theirs)
 
 suppressions = Table(
     "suppressions",
     metadata,
-    Column("address", Text, primary_key=True),
+    Column("address", Text, primary_key=True),  # its key, or its hash where it was erased
     Column("publication", Text, primary_key=True),  # empty: all of them
     Column("reason", Text, nullable=False),
     Column("detail", Words, nullable=False),
@@ -335,4 +366,96 @@ returns = Table(
     Column("status", Text, nullable=False),
     Column("detail", Words, nullable=False),
     Column("moment", Moment, nullable=False),
+)
+
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("key", Key, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("paused_until", Moment),
+    Column("links", Integer, nullable=False),
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("key"),
+    sqlite_autoincrement=True,  # links hold the id: it is never given to somebody else
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("subscriber", BigInteger, ForeignKey("subscribers.id"), primary_key=True),
+    Column("publication", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("topics", Names, nullable=False),
+    Column("since", BigInteger),
+    Column("asked", Moment),
+    Column("confirmed", Moment),
+    Column("left", Moment),
+)
+Index(
+    "ix_subscriptions_publication_state",
+    subscriptions.c.publication,
+    subscriptions.c.state,
+    subscriptions.c.subscriber,
+)
+
+signups = Table(
+    "signups",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("key", Key, nullable=False, index=True),
+    Column("address", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("publications", Names, nullable=False),
+    Column("frequency", Text, nullable=False),
+    Column("topics", Names, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("wording", Words, nullable=False),
+    Column("moment", Moment, nullable=False, index=True),
+    Column("done", Moment),
+)
+Index("ix_signups_network_moment", signups.c.network, signups.c.moment)
+_undone = signups.c.done.is_(None)
+Index("ix_signups_waiting", signups.c.id, sqlite_where=_undone, postgresql_where=_undone)
+
+asked = Table(
+    "asked",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("moment", Moment, nullable=False, index=True),
+)
+
+# Append only: triggers, which the migration makes, refuse all but the blanking of `network`.
+consents = Table(
+    "consents",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("person", Text, nullable=False, index=True),
+    Column("publication", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("moment", Moment, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    Column("wording", Words, nullable=False),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("scopes", Names, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("used", Moment),
+    UniqueConstraint("name"),
+    UniqueConstraint("hash"),
 )

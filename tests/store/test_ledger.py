@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from sqlalchemy.exc import IntegrityError
 from store_samples import LATER, LONG_AFTER, NOW, arrival, ended, new_issue, plan
 
 from publisher.model import Document, State
@@ -44,6 +45,38 @@ def test_an_issue_comes_back_as_it_was_written(tx: Tx):
     assert tx.issues.documents(issue.id) == documents
     assert [entry.number for entry in tx.issues.entries(issue.id)] == [2, 1]
     assert tx.issues.get(99) is None
+
+
+def test_the_variants_of_an_edition_share_its_number_and_count_once(tx: Tx):
+    first = tx.issues.add("weekly", "All", (), (), NOW)
+    second = tx.issues.add("weekly", "Ships", (), (), NOW, variant="ships", number=first.number)
+    daily = tx.issues.add("weekly", "Daily", (), (), NOW, frequency="daily")
+    found = [(row.number, row.frequency, row.variant) for row in tx.issues.recent(9)]
+    assert found == [(2, "daily", ""), (1, "", "ships"), (1, "", "")]
+    assert tx.issues.count("weekly") == 2
+    assert [tx.issues.get(row.id) for row in (first, second, daily)] == [first, second, daily]
+
+
+def test_an_edition_has_each_variant_once(tx: Tx):
+    number = tx.issues.add("weekly", "", (), (), NOW).number
+    with pytest.raises(IntegrityError, match=r"(?i)unique"):
+        tx.issues.add("weekly", "", (), (), NOW, number=number)
+
+
+def test_a_notice_is_an_issue_that_no_list_shows(tx: Tx):
+    body = Document(name="mail.txt", media_type="text/plain", body=b"Please confirm")
+    notices = [tx.issues.notice("weekly", "Please confirm", [body], NOW) for _ in range(2)]
+    assert all(notice.is_notice and notice.number == notice.entries == 0 for notice in notices)
+    assert tx.issues.documents(notices[0].id) == (body,)
+    assert (tx.issues.recent(9), tx.issues.count("weekly"), tx.issues.next_number("weekly")) == ([], 0, 1)
+
+
+def test_a_delivery_knows_whose_it_is(tx: Tx):
+    issue = new_issue(tx)
+    tx.deliveries.plan(issue, [("post", "a@example.org")], NOW, subscriber=7)
+    tx.deliveries.plan(issue, [("post", "b@example.org")], NOW)
+    assert [row.subscriber for row in tx.deliveries.lease("post", 9, NOW)] == [7, None]
+    assert [row.subscriber for row in tx.deliveries.list(limit=9)] == [None, 7]
 
 
 def test_issues_are_numbered_within_their_publication(tx: Tx):
