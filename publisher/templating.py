@@ -6,10 +6,13 @@ What comes from outside is data here and never compiled: it reaches a template o
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -35,6 +38,10 @@ class Templates:
 
     A name that ends in ``.html`` or ``.html.j2`` is escaped automatically, any other is not.  An operator's template
     may extend the one that it replaces as ``built-in/digest.html.j2``.
+
+    ``_("Leave {title}", title=...)`` says a sentence in the language of the page: its ``language`` (a BCP 47 tag),
+    which whoever renders it hands in.  The sentences of a language are in ``words/de.json``, English to translation;
+    what is not there stays English.
 
     Args:
         folder: the operator's own templates, searched first.
@@ -102,7 +109,7 @@ class Templates:
 
     def names(self) -> list[str]:
         """The names of all templates, the operator's and the built-in ones, sorted."""
-        return [name for name in self._all() if not name.startswith(f"{_BUILT_IN}/")]
+        return [name for name in self._all() if name.endswith(".j2") and not name.startswith(f"{_BUILT_IN}/")]
 
     def fingerprint(self) -> str:
         """A mark of all templates' texts, for those who must render anew when one of them was edited."""
@@ -110,7 +117,7 @@ class Templates:
         return hashlib.sha256(repr(texts).encode()).hexdigest()
 
     def _all(self) -> list[str]:
-        return self._environment.list_templates(extensions=["j2"])
+        return self._environment.list_templates(extensions=["j2", "json"])
 
     def _text(self, name: str) -> str:
         """The text of a template or, where it cannot be read, why: that is for whoever renders it to stumble over."""
@@ -152,7 +159,42 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
         "plain": lambda text: html.plain(str(text)),
         "to_text": lambda text, width=72: html.to_text(str(text), width),
     }
+    environment.globals["_"] = _saying()
     return environment
+
+
+def _saying() -> Callable[..., str]:
+    from jinja2 import pass_context
+    from jinja2.runtime import Context
+    from markupsafe import Markup
+
+    @pass_context
+    def say(context: Context, sentence: str, /, **values: object) -> str:
+        said = _words(context.environment, str(context.get("language", "en"))).get(sentence, sentence)
+        return (Markup(said) if context.eval_ctx.autoescape else said).format(**values)  # noqa: S704 - no user's words
+
+    return say
+
+
+def _words(environment: Environment, language: str) -> Mapping[str, str]:
+    """The sentences of a language: of ``de-AT``, then of ``de``; none where neither is known."""
+    from jinja2 import TemplateNotFound
+
+    if environment.loader and re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", language):
+        for name in (language.lower(), language.lower().partition("-")[0]):
+            with suppress(TemplateNotFound):
+                text, file, _ = environment.loader.get_source(environment, f"words/{name}.json")
+                return _read_words(text, file or name)
+    return {}
+
+
+@lru_cache(maxsize=32)
+def _read_words(text: str, file: str) -> Mapping[str, str]:
+    try:
+        words: Mapping[str, str] = json.loads(text)
+    except ValueError as error:
+        raise RenderError(f"{file}: {error}", hint='It is JSON: {"English": "translation"}.') from error
+    return words
 
 
 def _built_in() -> Path:

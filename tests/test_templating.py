@@ -1,3 +1,4 @@
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,3 +250,26 @@ def test_a_text_mentions_a_variable_however_it_is_used(parts: Path) -> None:
     ):
         assert templates.mentions(text, "who")
     assert not templates.mentions("who {{ whose }} {{ other.who }}", "who")
+
+
+# --- other languages -------------------------------------------------------------------------------------------------
+
+
+def test_a_sentence_is_said_in_the_language_of_the_page_and_in_english_where_it_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/de.json").write_text(json.dumps({"Leave {title}": "{title} verlassen"}))
+    (tmp_path / "leave.html.j2").write_text('{{ _("Leave {title}", title=title) }}')
+    templates = Templates(tmp_path)
+
+    def said(language: str) -> str:
+        return templates.render("leave.html.j2", language=language, title="<News>")
+
+    assert [said(tag) for tag in ("de", "de-AT", "DE")] == ["&lt;News&gt; verlassen"] * 3
+    assert [said(tag) for tag in ("fr", "en", "", "../de")] == ["Leave &lt;News&gt;"] * 4
+
+
+def test_words_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words/de.json").write_text("{")
+    with pytest.raises(RenderError, match=r"words/de\.json"):
+        Templates(tmp_path).render_text('{{ _("Leave") }}', language="de")
