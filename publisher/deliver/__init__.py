@@ -25,7 +25,7 @@ from publisher.deliver.desk import Desk, Parcels
 from publisher.deliver.lanes import Lane, serve
 from publisher.deliver.pace import Pace
 from publisher.deliver.packer import Packer
-from publisher.errors import ChannelDown, ChannelError, ChannelGone, StoreError
+from publisher.errors import ChannelDown, ChannelError, ChannelGone
 from publisher.model import Clock, Done, Later, Never, Outcome, Receipt, State, Verdict, Work
 from publisher.net import Net
 from publisher.store import ChannelState, Store
@@ -196,10 +196,10 @@ class _Run:
             for served in [pool.submit(serve, crew, desk, self.stop) for crew in crews]:
                 served.result()
         for lane in lanes:
-            if isinstance(lane.error, StoreError):
-                raise lane.error
-            if lane.error:
+            if isinstance(lane.error, ChannelError):
                 self.down.setdefault(lane.way.name, lane.error)
+            elif lane.error:
+                raise lane.error
 
     def _watch(self, way: Way, receipt: Receipt) -> None:
         """Leave a way alone that takes nothing at all, before it has been asked for the whole list.

@@ -110,7 +110,6 @@ class Desk:
         if self._over or self._stop.is_set():
             return None, 0
         try:
-            self._renew()
             with self._lock:
                 row, pause = self._next(way)
         except StoreError:
@@ -240,7 +239,7 @@ class Desk:
             with self._store.write() as tx:
                 tx.deliveries.release(ids, self.later or self._clock())
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         """Keep what is not sent yet for longer: the relay is slow."""
         now = self._clock()
         with self._lock:

@@ -28,20 +28,20 @@ class Lane:
         watch: hears of each receipt that is committed.  It raises ChannelDown where the way is to be left alone.
 
     Attributes:
-        error: why it came to its end before its time: its way does not work, or the store.
+        error: why it came to its end before its time: ChannelError where its way does not work.
     """
 
     def __init__(self, way: Way, parcels: Parcels, net: Net, watch: Callable[[Way, Receipt], None]) -> None:
         self.way, self._parcels, self._net, self._watch = way, parcels, net, watch
         self._sending = way.send(parcels, net)
-        self.error: ChannelError | StoreError | None = None
+        self.error: Exception | None = None
 
     def pause(self) -> float:
         """Seconds until its next parcel may go; 0 where it is at hand, and where there is none."""
         try:
             return self._parcels.pause()
         except StoreError as error:
-            self.error = error
+            self._end(error)
             return 0
 
     def go_on(self) -> Said | Wait | None:
@@ -49,32 +49,45 @@ class Lane:
         if self.error:
             return None
         try:
-            step = next(self._sending, None)
-            if step is None and self._parcels.in_hand:
-                raise ChannelError("it said nothing of a delivery", hint="its kind has a fault")
-        except (ChannelError, StoreError) as error:
-            self.error = error
+            step = self._step()
+        except Exception as error:
+            self._end(error)
             return None
+        return self._parcels.said(step) if isinstance(step, Receipt) else step
+
+    def _step(self) -> Receipt | Wait | None:
+        try:
+            step = next(self._sending, None)
+        except (ChannelError, StoreError):
+            raise
         except Exception as error:  # a fault of ours, or of a third party's kind: it must not stop the others
             if self._parcels.in_hand is None:
                 raise
             self._sending = self.way.send(self._parcels, self._net)
             detail = f"{type(error).__name__}: {error}"
-            step = Receipt(delivery=self._parcels.in_hand.id, verdict=Verdict.BROKEN, detail=detail)
-        return self._parcels.said(step) if isinstance(step, Receipt) else step
+            return Receipt(delivery=self._parcels.in_hand.id, verdict=Verdict.BROKEN, detail=detail)
+        if step is None and self._parcels.in_hand:
+            raise ChannelError("it said nothing of a delivery", hint="its kind has a fault")
+        if step is None:
+            self.close()
+        return step
 
     def settled(self, said: Said) -> bool:
         """What it said is committed; returns whether it goes on."""
         try:
             self._watch(self.way, said.receipt)
         except ChannelError as error:
-            self.error = error
+            self._end(error)
         return self.error is None
 
     def close(self) -> None:
         """Cut the connection where it still stands, and give back what was not carried."""
         self._sending.close()
         self._parcels.close()
+
+    def _end(self, error: Exception) -> None:
+        self.error = error
+        self.close()
 
 
 def serve(lanes: Sequence[Lane], desk: Desk, stop: Event) -> None:
@@ -92,11 +105,10 @@ def serve(lanes: Sequence[Lane], desk: Desk, stop: Event) -> None:
             for lane, step in steps:
                 if isinstance(step, Wait):
                     waits.add(lane, step)
-                elif step is None:
-                    lane.close()
             desk.settle([step for _, step in said])
             resting = [lane for lane, step in said if lane.settled(step)]
             going, resting = ([], resting) if resting else waits.over()
+            desk.renew()
     finally:
         waits.close()
         for lane in lanes:
