@@ -29,6 +29,7 @@ class Packer:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
+        self._name, self._personal = self.channel.name, self.channel.options.personal
         self._host, self._leave = self.settings.site_host, f"{self.settings.site.url}/unsubscribe/"
 
     def parcel(self, row: Leased) -> Parcel:
@@ -43,7 +44,7 @@ class Packer:
         return Parcel(
             delivery=row.id,
             recipient=row.recipient,
-            message_id=message_id(row.issue, self.channel.name, row.recipient, self._host, self.secret),
+            message_id=message_id(row.issue, self._name, row.recipient, self._host, self.secret),
             issue=self._issue_for(row, subscriber),
             subscriber=subscriber,
             token=token("bounce", row.id, self.secret),
@@ -55,7 +56,7 @@ class Packer:
             if self._issue is None or self._issue.id != row.issue:
                 self._issue = self._looked_up(row.issue)
             issue, rendering = self._issue, self._rendering(self._issue.publication.name)
-        if not rendering or not self.channel.options.personal:
+        if not rendering or not self._personal:
             return issue
         documents = rendering.render(issue, subscriber)
         subject = next(document.text for document in documents if document.name == "subject.txt")
