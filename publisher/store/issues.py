@@ -33,6 +33,7 @@ class Issues(Concern):
         *,
         frequency: str = "",
         variant: str = "",
+        language: str = "",
         number: int | None = None,
     ) -> IssueRow:
         """Write an issue; its entries are kept as they are now, whatever becomes of them later.
@@ -42,15 +43,19 @@ class Issues(Concern):
         """
         row = {"publication": publication, "subject": subject, "created": created, "frequency": frequency}
         row |= {"number": self._draw(_counter(publication)) if number is None else number, "variant": variant}
+        row |= {"language": language}
         statement = insert(issues).values(**row, entries=len(entry_numbers)).returning(*issues.c)
         issue = IssueRow(**self._connection.execute(statement).one()._asdict())
         self._add_entries(issue.id, entry_numbers)
         self._add_documents(issue.id, documents)
         return issue
 
-    def notice(self, publication: str, subject: str, documents: Sequence[Document], created: datetime) -> IssueRow:
+    def notice(
+        self, publication: str, subject: str, documents: Sequence[Document], created: datetime, *, language: str = ""
+    ) -> IssueRow:
         """Write a notice: an issue without a number and entries, for one delivery, which is in no list of issues."""
-        return self.add(publication, subject, (), documents, created, variant=f"notice {token_hex(16)}", number=0)
+        variant = f"notice {token_hex(16)}"
+        return self.add(publication, subject, (), documents, created, variant=variant, language=language, number=0)
 
     def _add_entries(self, issue: int, numbers: Sequence[int]) -> None:
         current: dict[int, int] = {}

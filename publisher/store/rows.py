@@ -131,6 +131,8 @@ class IssueRow:
     """Whose schedule it was made by; empty: the publication's first."""
     variant: str = ""
     """Of several with one number, for which group of readers; empty: for all."""
+    language: str = ""
+    """BCP 47 tag; empty: that of the publication."""
 
     @property
     def is_notice(self) -> bool:
@@ -284,6 +286,8 @@ class SignUp:
     moment: datetime
     done: datetime | None = None
     """When it was dealt with."""
+    subscriber: int | None = None
+    """Who wants to be reached at that address from now on; None: somebody signs up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from publisher.model import State
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration.  Kept here so that a start on an up-to-date store need not import Alembic."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -270,6 +270,7 @@ issues = Table(
     Column("frequency", Text, nullable=False, server_default=""),
     # Of several documents with one number, whose this is; empty: the one for all.
     Column("variant", Text, nullable=False, server_default=""),
+    Column("language", Text, nullable=False, server_default=""),
     UniqueConstraint("publication", "number", "variant"),
 )
 # Notices, which have no number, may be many, and are in no list.
@@ -421,6 +422,7 @@ signups = Table(
     Column("wording", Words, nullable=False),
     Column("moment", Moment, nullable=False, index=True),
     Column("done", Moment),
+    Column("subscriber", BigInteger),
 )
 Index("ix_signups_network_moment", signups.c.network, signups.c.moment)
 _undone = signups.c.done.is_(None)
