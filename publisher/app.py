@@ -33,10 +33,11 @@ from publisher.publish import publish, stale
 from publisher.renderers import example
 from publisher.status import Status, status
 from publisher.store import Store, open_store
+from publisher.subscribers import Readers, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
 
-STEPS = ("collect", "publish", "compose", "bounces", "deliver")
+STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
 
 
@@ -74,6 +75,8 @@ class App:
         self.net = Net()
         self.templates = Templates(settings.templates)
         self.stopping = threading.Event()
+        self.wake: Callable[[], None] = lambda: None
+        """Tells the service that there is something to do now; without one, nobody has to know."""
         self._paces = Paces()
 
     def close(self) -> None:
@@ -109,6 +112,13 @@ class App:
         """The desk for what comes back."""
         return Returns(store=self.store, settings=self.settings, secret=self.secret, clock=self.clock)
 
+    @cached_property
+    def readers(self) -> Readers:
+        """The desk for all that readers decide."""
+        return Readers(
+            store=self.store, settings=self.settings, templates=self.templates, secret=self.secret, clock=self.clock
+        )
+
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.
 
@@ -137,6 +147,9 @@ class App:
             "collect": lambda work: collect(work, settings, store=store, net=self.net, clock=clock),
             "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
             "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
+            "subscribe": lambda work: subscribe(
+                work, settings, store=store, templates=self.templates, secret=self.secret, clock=clock
+            ),
             "bounces": lambda work: read_inbox(work, self.returns),
             "deliver": lambda work: deliver(
                 work,
@@ -163,6 +176,8 @@ class App:
                 )
             if step == "compose":
                 return schedule.due_issues(tx, self.settings, now)
+            if step == "subscribe":
+                return schedule.due_signups(tx, self.settings, now)
             if step == "bounces":
                 return schedule.due_returns(tx, self.settings, now)
             states, channels = tx.channels.all(), self.settings.channels
@@ -331,7 +346,12 @@ class Service:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._reload = threading.Event()
-        self.app = App(load(path), clock).ready()
+        self.app = self._opened()
+
+    def _opened(self) -> App:
+        app = App(load(self._path), self._clock).ready()
+        app.wake = self._wake.set
+        return app
 
     def run(self, *, work: bool = True) -> None:
         """Work until ``stop``; what is underway then is finished first.
@@ -383,7 +403,7 @@ class Service:
     def _renew(self, engine: Local, alarm: schedule.Alarm) -> Local:
         """Take the new configuration, or keep the old one when the new one is wrong."""
         try:
-            app = App(load(self._path), self._clock).ready()
+            app = self._opened()
         except PublisherError as error:
             faults = [str(fault) for fault in error.faults] if isinstance(error, ConfigError) else [error.words]
             logger().error("the new configuration is not used, the old one stays in force", faults=faults)

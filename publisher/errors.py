@@ -16,6 +16,8 @@
     ├── ChannelError           a channel is set up wrongly, or refuses us altogether
     │   ├── ChannelDown        a channel cannot be reached now; nothing was said about any parcel
     │   └── ChannelGone        the other side wants nothing from us any more
+    ├── Unfit                  what came in at a door cannot be used; tells the field
+    ├── TooMany                more come in at a door than may; later
     ├── ReportError            what a mail provider reported cannot be read
     │   └── Forged             it does not come from the provider, or is too old
     └── StoreError             the store cannot be opened, read or written
@@ -132,6 +134,22 @@ class ChannelDown(ChannelError):
 
 class ChannelGone(ChannelError):
     """The other side wants nothing from us any more (HTTP 410): left alone until the channel's options change."""
+
+
+class Unfit(PublisherError):
+    """What came in at a door cannot be used."""
+
+    def __init__(self, message: str, *, field: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
+
+
+class TooMany(PublisherError):
+    """More come in at a door than may."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class ReportError(PublisherError):

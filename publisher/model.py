@@ -283,9 +283,11 @@ class Work:
     """One thing to do now: a step, and what it is done to."""
 
     step: str
-    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``bounces``, which reads what came back."""
+    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up, and
+    ``bounces``, which reads what came back."""
     subject: str
-    """A source for collect, a publication for publish and compose, a channel for deliver, ``mailbox`` for bounces."""
+    """A source for collect, a publication for publish and compose, a channel for deliver, ``sign-ups`` for subscribe,
+    ``mailbox`` for bounces."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC), ``first …``
     for the issue that looks back, ``by hand …`` when an operator asked."""

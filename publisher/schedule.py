@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SWEEP = timedelta(seconds=15)
 """How often the house looks for work that no slot announces: deferred deliveries, what a killed process left."""
 
+_A_DAY = timedelta(days=1)
+
 
 def timetables(settings: Settings) -> dict[str, Timetable]:
     """The timetable of each run there is, by the name of the run."""
@@ -107,6 +109,16 @@ def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | No
     if state.gone or (state.retry_at and state.retry_at > now):
         return False
     return state.tried < every(source.every, spread=source.name).latest(issue)
+
+
+def due_signups(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The sign-ups, if one waits for its answer, or the day's tidying up has not been done."""
+    if settings.subscriptions is None:
+        return []
+    work = Work(step="subscribe", subject="sign-ups", slot=every(_A_DAY).latest(now).isoformat())
+    if tx.runs.is_open(work.run, work.slot, now):
+        return [work]
+    return [replace(work, slot="")] if tx.subscribers.is_waiting() else []
 
 
 def due_returns(tx: Tx, settings: Settings, now: datetime) -> list[Work]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
@@ -106,6 +106,11 @@ class Templates:
         """
         uses = _attempt("template", lambda: list(_Reading(self._environment, variable).text(text)))
         return any(use.own for use in uses)
+
+    def languages(self) -> tuple[str, ...]:
+        """The languages that templates speak: English, and those that there are words in; BCP 47 tags, sorted."""
+        words = (PurePath(name) for name in self._all() if name.startswith("words/") and name.endswith(".json"))
+        return tuple(sorted({"en", *(file.stem for file in words)}))
 
     def names(self) -> list[str]:
         """The names of all templates, the operator's and the built-in ones, sorted."""

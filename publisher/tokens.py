@@ -30,6 +30,31 @@ def opened(purpose: str, token: str, secret: str) -> int | None:
     return number if hmac.compare_digest(proof, keyed_hash(f"{purpose} {number}", secret, _BYTES)) else None
 
 
+def preferences_link(site: str, secret: str, subscriber: int, links: int) -> str:
+    """Where a subscriber chooses what they get.
+
+    Args:
+        site: the address that all links begin with.
+        links: the generation of their links; a later one makes this one good for nothing.
+    """
+    return f"{site}/preferences/{token(preferences(links), subscriber, secret)}"
+
+
+def preferences(links: int) -> str:
+    """The purpose of the token in such a link."""
+    return f"preferences {links}"
+
+
+def form_proof(token: str, secret: str) -> str:
+    """What a form behind a link sends back, to show that it is our form: another site cannot know it."""
+    return keyed_hash(f"form {token}", secret, _BYTES)
+
+
+def is_form_proof(proof: str, token: str, secret: str) -> bool:
+    """Whether it is; compared in constant time."""
+    return hmac.compare_digest(proof.encode(), form_proof(token, secret).encode())
+
+
 def claimed(token: str) -> int | None:
     """The number that a token claims, to look up what it was made with; nothing is to be believed before ``opened``."""
     match = _FORM.fullmatch(token.lower())

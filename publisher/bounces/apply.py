@@ -15,7 +15,7 @@ from publisher.config import Settings
 from publisher.mime import message_id
 from publisher.model import Clock
 from publisher.replies import Fate
-from publisher.store import UNPROVEN, DeliveryRow, Return, Store, Suppression, Tx
+from publisher.store import UNPROVEN, ConsentRow, DeliveryRow, Return, Store, Suppression, Tx
 from publisher.tokens import opened
 
 _LOOKED_BACK = 1000  # returns of one address
@@ -93,15 +93,18 @@ class Returns:
             if not delivery:
                 return None
             name = _publication(tx, delivery)
-            left = Suppression(
-                address=delivery.recipient,
-                publication="" if everything else name,
-                reason=REASONS[Fate.UNSUBSCRIBE],
-                detail="by the link in a mail",
-                moment=self.clock(),
-            )
-            tx.suppressions.add(left)
+            self._leave(tx, delivery, "" if everything else name, door="link", wording="by the link in a mail")
             return name
+
+    def _leave(self, tx: Tx, delivery: DeliveryRow, publication: str, *, door: str, wording: str) -> None:
+        """Let the reader of a delivery go: a subscriber by the address that they have now, whoever got a notice by the
+        one that it went to.
+        """
+        issue = tx.issues.get(delivery.issue)
+        is_theirs = delivery.subscriber is not None and issue is not None and not issue.is_notice
+        row = tx.subscribers.get(delivery.subscriber or 0) if is_theirs else None
+        said = ConsentRow(publication=publication, act="left", moment=self.clock(), door=door, wording=wording)
+        tx.subscribers.leave(row.address if row else delivery.recipient, said)
 
     def _apply(self, tx: Tx, found: Returned, event: str, *, verified: bool) -> bool:
         delivery = self._delivery(tx, found)
@@ -109,11 +112,12 @@ class Returns:
             return delivery is not None
         fate = believed(found, delivery.recipient if delivery else "", verified=verified)
         row = _row(found, fate, delivery, event, self.clock())
-        if tx.suppressions.note(row) and fate and (reason := _reason(tx, row, fate)):
-            of = _publication(tx, delivery) if delivery and fate is Fate.UNSUBSCRIBE else ""
-            tx.suppressions.add(
-                Suppression(address=row.address, publication=of, reason=reason, detail=row.detail, moment=row.moment)
-            )
+        if not tx.suppressions.note(row) or not fate:
+            return True
+        if fate is Fate.UNSUBSCRIBE and delivery:
+            self._leave(tx, delivery, _publication(tx, delivery), door="mail", wording=row.detail)
+        elif reason := _reason(tx, row, fate):
+            tx.suppressions.add(Suppression(address=row.address, reason=reason, detail=row.detail, moment=row.moment))
         return True
 
     def _delivery(self, tx: Tx, found: Returned) -> DeliveryRow | None:

@@ -247,6 +247,17 @@ class DigestSettings(_Heir):
         """The key in ``frequencies`` of what a subscription says; the default's where it is not offered any more."""
         return stored if stored in self.frequencies else ""
 
+    def frequency_named(self, written: str) -> str:
+        """The key in ``frequencies`` of a written name; of none, the default's.
+
+        Raises:
+            KeyError: it is not offered.
+        """
+        if written in ("", self.default_frequency):
+            return ""
+        self.frequencies[written]
+        return written
+
 
 class TopicSettings(_Part):
     """A part of a publication that readers can choose: entries of these sources, and those with one of these tags."""
@@ -301,6 +312,10 @@ class SubscriptionSettings(_Part):
     archive: Literal["public", "none"] = Field(
         default="public", description="Whether anybody may read past issues in the browser."
     )
+    per_network: int = Field(
+        default=30, ge=1, description="How many may sign up from one network in an hour; more are asked to wait."
+    )
+    per_hour: int = Field(default=2000, ge=1, description="How many may sign up in an hour, from wherever.")
 
 
 class BounceSettings(_Part):
@@ -390,6 +405,18 @@ class Settings(_Part):
             KeyError: there is no such publication, or it has no digest.
         """
         return self.digests[name]
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The names of the publications that readers can subscribe to: those that are mailed to persons."""
+        if self.subscriptions is None:
+            return ()
+        return tuple(name for name in self.digests if self.postman(name))
+
+    def postman(self, name: str) -> str:
+        """The first channel of a publication that speaks to persons; empty where there is none."""
+        personal = (ch for ch in self.publications[name].deliver if self.channels[ch].options.personal)
+        return next(personal, "")
 
     def zone_of(self, name: str) -> str:
         """The time zone of a publication's dates and schedules: the site's where each reader has one of their own."""

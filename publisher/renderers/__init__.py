@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from publisher.model import Document, Issue, Selection, Site, Subscriber
+from publisher.model import Document, Issue, Publication, Selection, Site, Subscriber
 
 if TYPE_CHECKING:
     from publisher.templating import Templates
@@ -22,6 +22,26 @@ class Renderer(Protocol[Subject]):
 
         Raises:
             RenderError: it cannot be made; the message names the template and line where there is one.
+        """
+        ...
+
+
+class NoticeRenderer(Protocol):
+    """Makes the documents of a mail to one person about their subscription."""
+
+    def render(
+        self, kind: str, publication: Publication, *, titles: tuple[str, ...] = (), link: str
+    ) -> tuple[Document, ...]:
+        """Render, in the language of the publication that is handed in.
+
+        Args:
+            kind: ``confirm`` asks whether somebody signed up, ``already`` tells that they are subscribed, and ``move``
+                asks whether they want to be reached at this address.
+            titles: of the publications that it is about.
+            link: where the reader goes on.
+
+        Raises:
+            RenderError: a template cannot be used; the message names it and the line.
         """
         ...
 
@@ -90,6 +110,13 @@ def digest(templates: Templates, *, template: str, subject: str) -> DigestRender
     from publisher.renderers.issues import Digest
 
     return Digest(templates, template=template, subject=subject)
+
+
+def notice(templates: Templates) -> NoticeRenderer:
+    """What makes a notice's documents: ``subject.txt``, ``mail.html`` and ``mail.txt``."""
+    from publisher.renderers.notices import Notice
+
+    return Notice(templates)
 
 
 def example(site: Site) -> Subscriber:

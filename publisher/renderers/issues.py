@@ -92,7 +92,7 @@ class Digest:
     def _mail(self, issue: Issue, reader: Subscriber) -> tuple[bytes, bytes]:
         for limit in _LIMITS:
             teaser = cache(partial(_teaser, limit=limit))
-            rich = _inlined(self._part("html", issue, teaser, reader), f"{self.template}.html.j2")
+            rich = inlined(self._part("html", issue, teaser, reader), f"{self.template}.html.j2")
             text = self._part("txt", issue, teaser, reader).encode()
             if max(len(rich), len(text)) < _LARGEST:
                 return rich, text
@@ -124,8 +124,14 @@ def _teaser(entry: Entry, limit: int) -> Markup:
     return Markup(f"<p>{escape(excerpt)}</p>") if excerpt else Markup()  # noqa: S704 - escaped here
 
 
-def _inlined(page: str, template: str) -> bytes:
-    """Style sheets moved into ``style`` attributes, as mail clients need it; ``data-css-inline="keep"`` keeps one."""
+def inlined(page: str, template: str) -> bytes:
+    """A mail whose style sheets are moved into ``style`` attributes, as mail clients need it.
+
+    A sheet with ``data-css-inline="keep"`` stays where it is.
+
+    Raises:
+        RenderError: a sheet cannot be read.
+    """
     import css_inline
 
     inliner = css_inline.CSSInliner(load_remote_stylesheets=False)

@@ -13,7 +13,7 @@ from publisher.mime import address_key
 from publisher.model import State
 from publisher.store.concern import Concern, chunks
 from publisher.store.issues import finish
-from publisher.store.rows import ConsentRow, SignUp, SubscriberRow, SubscriptionRow
+from publisher.store.rows import ConsentRow, SignUp, SubscriberRow, SubscriptionRow, Suppression
 from publisher.store.suppressions import Suppressions
 from publisher.store.tables import (
     asked,
@@ -103,6 +103,21 @@ class Subscribers(Concern):
         """Write a subscription, be it new or not."""
         self._upsert(subscriptions, asdict(row))
 
+    def leave(self, address: str, said: ConsentRow) -> None:
+        """Send somebody nothing more, subscriber or not: of ``said.publication``, or of all where it is empty.
+
+        They are on the suppression list then, until they themselves confirm that they want to come back.
+        """
+        of, reason = said.publication, "unsubscribed"
+        on = Suppression(address=address, publication=of, reason=reason, detail=said.wording, moment=said.moment)
+        Suppressions(self._connection, self._owner).add(on)
+        row = self.by_address(address)
+        if row:
+            theirs = update(subscriptions).where(subscriptions.c.subscriber == row.id, subscriptions.c.state != "left")
+            theirs = theirs.where(subscriptions.c.publication == of) if of else theirs
+            self._connection.execute(theirs.values(state="left", left=said.moment, since=None))
+        self.consent(address, said)
+
     def drop_unconfirmed(self, before: datetime, now: datetime) -> int:
         """Forget the subscriptions that have waited for a confirmation since before then, and who has no other.
 
@@ -133,6 +148,11 @@ class Subscribers(Concern):
         first = select(*_SIGN_UP).where(signups.c.done.is_(None)).order_by(signups.c.id).limit(limit)
         rows = self._connection.execute(first.with_for_update(skip_locked=True))
         return tuple(SignUp(**row._asdict()) for row in rows)
+
+    def signed_up(self, id: int) -> SignUp | None:
+        """One sign-up, dealt with or not; None where there is none of that id, or it was forgotten."""
+        row = self._connection.execute(select(*_SIGN_UP).where(signups.c.id == id)).one_or_none()
+        return SignUp(**row._asdict()) if row else None
 
     def is_waiting(self) -> bool:
         """Whether a sign-up waits to be dealt with."""
@@ -193,7 +213,7 @@ class Subscribers(Concern):
         self._connection.execute(update(consents).where(consents.c.person == hashed).values(network=""))
         for gone in (
             delete(asked).where(asked.c.key == hashed),
-            delete(signups).where(signups.c.key == key),
+            delete(signups).where(or_(signups.c.key == key, signups.c.subscriber == id)),
             delete(subscriptions).where(subscriptions.c.subscriber == id),
             delete(subscribers).where(subscribers.c.id == id),
         ):
