@@ -195,7 +195,8 @@ class Readers:
         now = self.clock()
         row = tx.subscribers.add(one.address, name=one.name, language=one.language, timezone=one.timezone, now=now)
         said = ConsentRow(act="confirmed", moment=now, door="link", network=network)
-        for name in self._open(one):
+        names = self._open(one)
+        for name in names:
             known = _of(tx, row, name)
             if known and known.state == "active":
                 continue
@@ -209,7 +210,7 @@ class Readers:
                 confirmed=now,
             )
             self._activate(tx, row, wanted, replace(said, wording=self.wording([name], one.language)))
-        return True
+        return bool(names)
 
     def _activate(self, tx: Tx, row: SubscriberRow, wanted: SubscriptionRow, said: ConsentRow) -> None:
         """Let somebody get a publication who has just said so."""
@@ -373,7 +374,12 @@ class Readers:
             self._activate(tx, row, chosen, replace(said, act="confirmed", wording=wording))
         elif chosen != base:
             tx.subscribers.subscribe(chosen)
-            tx.subscribers.consent(row.address, replace(said, publication=name, wording=_words(chosen)))
+            tx.subscribers.consent(row.address, replace(said, publication=name, wording=self._choice(chosen)))
+
+    def _choice(self, sub: SubscriptionRow) -> str:
+        """What was chosen, for the log."""
+        frequency = sub.frequency or self.settings.digest(sub.publication).default_frequency
+        return "; ".join(filter(None, (frequency, ", ".join(sub.topics) or "all topics")))
 
     def _told_until(self, tx: Tx, sub: SubscriptionRow) -> int | None:
         """The last entry that somebody was told of, so that another frequency goes on from there."""
@@ -466,8 +472,3 @@ class Readers:
 
 def _of(tx: Tx, row: SubscriberRow, publication: str) -> SubscriptionRow | None:
     return next((sub for sub in tx.subscribers.subscriptions(row.id) if sub.publication == publication), None)
-
-
-def _words(sub: SubscriptionRow) -> str:
-    """What a change came to, for the log."""
-    return "; ".join(filter(None, (f"frequency {sub.frequency}" if sub.frequency else "", ", ".join(sub.topics))))

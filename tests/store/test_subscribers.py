@@ -113,6 +113,32 @@ def test_what_was_never_confirmed_is_forgotten_with_whom_has_nothing_else(tx: Tx
     assert tx.suppressions.of("ada@example.org") == ()
 
 
+def test_who_leaves_one_keeps_the_others_and_who_leaves_all_keeps_none(tx: Tx) -> None:
+    def states() -> dict[str, tuple[str, int | None]]:
+        return {row.publication: (row.state, row.since) for row in tx.subscribers.subscriptions(ada.id)}
+
+    ada = subscriber(tx, "ada@example.org", "pending", "left")
+    tx.subscribers.subscribe(SubscriptionRow(subscriber=ada.id, publication="a", state="active", since=7))
+    tx.subscribers.subscribe(SubscriptionRow(subscriber=ada.id, publication="b", state="active", since=7))
+    said = ConsentRow(publication="a", act="left", moment=LATER, door="mail", wording="by mail")
+    tx.subscribers.leave("Ada@example.org", said)
+    assert states() == {"a": ("left", None), "b": ("active", 7), "left": ("left", None), "pending": ("pending", None)}
+    tx.subscribers.leave("ada@example.org", replace(said, publication=""))
+    assert states() == {"a": ("left", None), "b": ("left", None), "left": ("left", None), "pending": ("left", None)}
+    assert [(one.publication, one.reason) for one in tx.suppressions.of("ada@example.org")] == [
+        ("", "unsubscribed"),
+        ("a", "unsubscribed"),
+    ]
+    assert [one.publication for one in tx.subscribers.history("ada@example.org")] == ["a", ""]
+
+
+def test_whoever_is_no_subscriber_can_leave_too(tx: Tx) -> None:
+    said = ConsentRow(publication="weekly", act="left", moment=NOW, door="link")
+    tx.subscribers.leave("bob@example.org", said)
+    assert len(tx.suppressions.of("bob@example.org", "weekly")) == 1
+    assert tx.subscribers.history("bob@example.org") == (said,)
+
+
 # --- what came in at the doors ---------------------------------------------------------------------------------------
 
 
@@ -126,6 +152,8 @@ def test_a_sign_up_waits_until_it_is_dealt_with(tx: Tx) -> None:
     assert [one.id for one in waiting] == ids[:2]
     tx.subscribers.deal_with(ids[:2], LATER)
     assert [one.id for one in tx.subscribers.waiting(9)] == ids[2:]
+    assert tx.subscribers.signed_up(ids[0]) == replace(waiting[0], done=LATER)
+    assert tx.subscribers.signed_up(ids[2] + 1) is None
 
 
 def test_two_processes_never_deal_with_one_sign_up(store: Store, join: Callable[[str], Store], url: str) -> None:

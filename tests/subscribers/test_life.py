@@ -279,6 +279,8 @@ def test_a_reader_changes_their_mind_on_everything(house: House) -> None:
     assert [option.name for option in weekly.topics if option.chosen] == ["harbour"]
     assert (weekly.subscribed, monthly.subscribed, monthly.frequencies, found.paused) == (True, True, (), True)
     assert house.history()[2:] == [("changed", "weekly", "link"), ("confirmed", "monthly", "link")]
+    with house.app.store.read() as tx:
+        assert tx.subscribers.history(ADA)[2].wording == "daily; harbour"
     found = changed(house, token, Change(publications={"weekly": Wanted(subscribed=False)}))
     assert house.states() == {"weekly": "left", "monthly": "active"}
     assert house.history()[-1] == ("left", "weekly", "link")
