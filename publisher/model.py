@@ -291,6 +291,8 @@ class Work:
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC), ``first …``
     for the issue that looks back, ``by hand …`` when an operator asked."""
+    lane: str = ""
+    """Works of one lane are done one after the other: visits to one host.  Empty: none waits for another."""
 
     @property
     def run(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
 from publisher.model import Work
@@ -70,8 +71,14 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
             (state.retry_at and state.retry_at > now) or (state.gone and state.fingerprint == source.fingerprint)
         ):
             continue
-        works.append(Work(step="collect", subject=name, slot=every(source.every, spread=name).latest(now).isoformat()))
+        slot = every(source.every, spread=name).latest(now).isoformat()
+        works.append(Work(step="collect", subject=name, slot=slot, lane=_host(source)))
     return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
+
+
+def _host(source: SourceSettings) -> str:
+    """Whom a visit is a burden to; empty where that is nobody, or a machine of one's own."""
+    return "" if source.private else urlsplit(getattr(source.options, "url", "")).hostname or ""
 
 
 def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[Work]:

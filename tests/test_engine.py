@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -175,3 +176,94 @@ def test_closing_waits_for_what_is_underway_and_starts_nothing_more() -> None:
     closing.join(SOON)
     assert not closing.is_alive()
     assert done == ["a"]
+
+
+# --- lanes -----------------------------------------------------------------------------------------------------------
+
+
+def visit(subject: str, lane: str) -> Work:
+    return Work(step="collect", subject=subject, lane=lane)
+
+
+def test_works_of_one_lane_are_done_one_after_the_other_in_their_order() -> None:
+    lock, underway = threading.Lock(), Counter[str]()
+    done: list[str] = []
+
+    def do(work: Work) -> Outcome:
+        with lock:
+            underway[work.lane] += 1
+            assert underway[work.lane] == 1
+        time.sleep(random.random() / 500)
+        with lock:
+            underway[work.lane] -= 1
+            done.append(work.subject)
+        return Done()
+
+    works = [visit(f"{lane}{number}", lane) for number in range(10) for lane in "abc"]
+    local = Local(do, no_one, pause=0)
+    assert all(report.well for report in local.run(works))
+    local.close()
+    for lane in "abc":
+        assert [name for name in done if name.startswith(lane)] == [f"{lane}{number}" for number in range(10)]
+
+
+def test_a_lane_that_is_slow_holds_up_no_other_and_takes_one_thread() -> None:
+    go, others = threading.Event(), threading.Barrier(2, timeout=SOON)
+
+    def do(work: Work) -> Outcome:
+        assert go.wait(SOON) if work.lane == "slow" else others.wait() >= 0
+        return Done()
+
+    local = Local(do, no_one, workers=3, pause=0)
+    slow = [local.submit(visit(f"slow{number}", "slow")) for number in range(5)]
+    assert all(report.well for report in local.run([collect("a"), collect("b")]))
+    go.set()
+    assert all(future and future.result(SOON).well for future in slow)
+    local.close()
+
+
+def test_between_two_works_of_a_lane_there_is_a_pause() -> None:
+    moments: list[float] = []
+
+    def do(work: Work) -> Outcome:
+        moments.append(time.monotonic())
+        return Done()
+
+    local = Local(do, no_one, pause=0.05)
+    local.run([visit(name, "lane") for name in "abc"])
+    local.run([visit("d", "lane")])
+    local.close()
+    assert len(moments) == 4
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= 0.05
+
+
+def test_closing_does_not_wait_for_what_waits_in_a_lane() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def do(work: Work) -> Outcome:
+        begun.set()
+        assert go.wait(SOON)
+        return Done()
+
+    local = Local(do, no_one)
+    first, second = local.submit(visit("a", "lane")), local.submit(visit("b", "lane"))
+    assert begun.wait(SOON)
+    closing = threading.Thread(target=local.close)
+    closing.start()
+    go.set()
+    closing.join(SOON)
+    assert first
+    assert second
+    assert first.result(SOON).well
+    assert second.cancelled()
+
+
+def test_one_who_cannot_be_told_leaves_nobody_waiting() -> None:
+    def deaf(report: Report) -> None:
+        raise ValueError("I cannot hear you")
+
+    local = Local(lambda work: Done(), deaf)
+    future = local.submit(collect("a"))
+    assert future
+    assert future.result(SOON).well
+    local.close()

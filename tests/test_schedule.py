@@ -234,3 +234,19 @@ def test_a_digest_that_goes_by_no_clock_waits_for_no_slot(house: Callable[[], Ap
     once(app)
     assert app.status().publications[-1].next_issue is None
     assert due(app) == []
+
+
+def test_visits_to_one_host_go_in_one_lane_and_those_to_machines_of_ones_own_in_none(
+    write_config: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "notes").mkdir()
+    feeds = {"a": "https://one.example/a", "b": "https://one.example/b", "c": "https://two.example/"}
+    lines = [f'  {name}: {{kind: feed, url: "{url}"}}' for name, url in feeds.items()]
+    lines += [
+        '  own: {kind: feed, url: "https://one.example/own", private: true}',
+        "  notes: {kind: folder, path: notes}",
+    ]
+    app = App(load(write_config("sources:\n" + "\n".join(lines)), {}))
+    lanes = {work.subject: work.lane for work in app.due("collect")}
+    app.close()
+    assert lanes == {"a": "one.example", "b": "one.example", "c": "two.example", "own": "", "notes": ""}

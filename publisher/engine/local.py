@@ -6,12 +6,16 @@ The engine owns nothing: work that it loses with its process is found again in t
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from publisher.errors import PublisherError
 from publisher.model import Done, Later, Never, Outcome, Step, Work
+
+_MANY_LANES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +44,42 @@ class Report:
 
 
 class Local:
-    """A pool of threads; the same step is done to the same subject by one of them at a time."""
+    """A pool of threads; the same step is done to the same subject by one of them at a time.
 
-    def __init__(self, do: Step, tell: Callable[[Report], None], workers: int = 8) -> None:
+    Works of one lane are done one after the other, in the order in which they came.
+
+    Args:
+        workers: how many threads.
+        pause: seconds between two works of a lane.
+    """
+
+    def __init__(self, do: Step, tell: Callable[[Report], None], workers: int = 8, pause: float = 0.5) -> None:
         self._work = do
         self._tell = tell
+        self._pause = pause
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._underway: set[tuple[str, str]] = set()
+        self._lanes: dict[str, deque[tuple[Work, Future[Report]]]] = {}
+        """What waits in each lane that a thread is at work on."""
+        self._rested: dict[str, float] = {}
+        """From when on a lane that was left a moment ago may be taken up again."""
 
     def submit(self, work: Work) -> Future[Report] | None:
         """Do it soon; None when the same is being done, or the engine is closing."""
-        key = (work.step, work.subject)
+        key, future = (work.step, work.subject), Future[Report]()
         with self._lock:
-            if key in self._underway:
+            if key in self._underway or self._closing.is_set():
                 return None
             self._underway.add(key)
-        try:
-            return self._pool.submit(self._do, work)
-        except RuntimeError:  # the pool is shut: nothing is lost, the store still says that this is due
-            with self._lock:
-                self._underway.discard(key)
-            return None
+            if work.lane in self._lanes:
+                self._lanes[work.lane].append((work, future))
+                return future
+            if work.lane:
+                self._lanes[work.lane] = deque()
+        self._pool.submit(self._serve, work, future)
+        return future
 
     def run(self, works: Iterable[Work]) -> list[Report]:
         """Do all of these and wait for them; reports in the order of the works."""
@@ -69,17 +87,45 @@ class Local:
         return [future.result() for future in futures]
 
     def close(self) -> None:
-        """Start nothing more, and wait for what is underway."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Start nothing more, and wait for what is underway.  Nothing is lost: the store still says what is due."""
+        with self._lock:
+            self._closing.set()
+        self._pool.shutdown(wait=True)
 
-    def _do(self, work: Work) -> Report:
+    def _serve(self, work: Work, future: Future[Report]) -> None:
+        """Do a work, and then what waits in its lane."""
+        following: tuple[Work, Future[Report]] | None = (work, future)
+        while following:
+            self._closing.wait(self._rested.get(work.lane, 0) - time.monotonic())
+            self._do(*following)
+            following = self._next(work.lane)
+
+    def _next(self, lane: str) -> tuple[Work, Future[Report]] | None:
+        if not lane:
+            return None
+        with self._lock:
+            now = time.monotonic()
+            if len(self._rested) > _MANY_LANES:
+                self._rested = {name: until for name, until in self._rested.items() if until > now}
+            self._rested[lane] = now + self._pause
+            if self._lanes[lane]:
+                return self._lanes[lane].popleft()
+            del self._lanes[lane]
+            return None
+
+    def _do(self, work: Work, future: Future[Report]) -> None:
+        if self._closing.is_set():
+            future.cancel()
+            return
         try:
             report = self._report(work)
         finally:
             with self._lock:
                 self._underway.discard((work.step, work.subject))
-        self._tell(report)
-        return report
+        try:
+            self._tell(report)
+        finally:
+            future.set_result(report)
 
     def _report(self, work: Work) -> Report:
         try:
