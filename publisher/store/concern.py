@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import JSON, cast, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from publisher.mime import address_key
@@ -17,7 +17,8 @@ from publisher.store.tables import counters, meta
 from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable, Select, Table
+    from sqlalchemy import Connection, Executable, Select, Table, TableValuedAlias
+    from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
 
@@ -52,6 +53,15 @@ class Concern:
     def _names(self, address: str) -> tuple[str, str]:
         """By what an address is looked up: its key, and what stands for it where it was erased."""
         return address_key(address), self._hashed(address)
+
+    def _elements(self, values: Sequence[Any]) -> TableValuedAlias:
+        """Values as rows with the column ``value``: one parameter, however many they are."""
+        elements = func.json_array_elements_text if self._connection.dialect.name == "postgresql" else func.json_each
+        return elements(literal(values, JSON)).table_valued("value")
+
+    def _listed(self, values: Sequence[Any], kind: type[TypeEngine[Any]]) -> Select[Any]:
+        """Values for an IN list: a parameter for each takes SQLAlchemy longer to write than SQLite to look up."""
+        return select(cast(self._elements(values).c.value, kind))
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT."""
