@@ -44,6 +44,7 @@ _FEWEST_BITS = 1024  # RFC 8301 section 3.2
 _BLANKS = re.compile(rb"[ \t]{2,}|\t")  # those that are not one space already
 _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
 _WIDTH = 72
+_DIGEST = hashlib.sha256().digest_size
 
 
 class Signer:
@@ -56,6 +57,7 @@ class Signer:
 
     Attributes:
         algorithm: ``rsa-sha256`` or ``ed25519-sha256``.
+        length: how many bytes each of its signatures has.
         record: what DNS must say for it, as a TXT record at ``name``.
         name: ``selector._domainkey.domain``.
 
@@ -71,6 +73,7 @@ class Signer:
         self.domain, self.selector = domain.lower(), selector
         private = _loaded(key)
         self.algorithm, self.sign = _algorithm(private)
+        self.length = len(self.sign(bytes(_DIGEST)))
         self.name = f"{self.selector}._domainkey.{self.domain}"
         self.record = f"v=DKIM1; k={self.algorithm.partition('-')[0]}; p={_public(private)}"
 
@@ -86,6 +89,9 @@ class Seal:
         body: the body's shared pieces; between two of them stands what differs.  A piece is whole lines, ended by
             CRLF, and no piece but the last ends in an empty line.
         moment: when they were signed (``t=``); the same moment gives the same signatures.
+
+    Attributes:
+        size: how many bytes the headers of each message have.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class Seal:
         self._body = hashlib.sha256(_relaxed_body(body[0]))
         self._rest = [_relaxed_body(piece) for piece in body[1:]]
         self._signatures = [_Signature(signer, names, moment) for signer in signers]
+        self.size = sum(signature.size for signature in self._signatures)
 
     def on(self, personal: bytes, between: Iterable[bytes] = ()) -> bytes:
         """The ``DKIM-Signature`` headers of one message, to stand above all others.
@@ -133,11 +140,15 @@ class _Signature:
         self._sign = signer.sign
         self._start = "\r\n ".join([*lines, "bh="]).encode()
         self._canonical = _relaxed(self._start).removesuffix(b"\r\n")
+        self.size = len(self._written(base64.b64encode(bytes(_DIGEST)), bytes(signer.length)))
 
     def over(self, headers: hashlib._Hash, body_hash: bytes) -> bytes:
         """RFC 6376 section 3.7: the header signs itself too, with an empty ``b=`` and no line end."""
         headers.update(self._canonical + body_hash + b"; b=")
-        signature = base64.b64encode(self._sign(headers.digest()))
+        return self._written(body_hash, self._sign(headers.digest()))
+
+    def _written(self, body_hash: bytes, signature: bytes) -> bytes:
+        signature = base64.b64encode(signature)
         lines = [signature[start : start + _WIDTH] for start in range(0, len(signature), _WIDTH)]
         return self._start + body_hash + b";\r\n b=" + b"\r\n ".join(lines) + b"\r\n"
 

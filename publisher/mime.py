@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC
 from email.header import Header
 from email.utils import format_datetime
@@ -106,6 +106,7 @@ class Letter:
         headers, _, body = message.partition(b"\r\n\r\n")
         self._headers = headers + b"\r\n"
         self._pieces, self._slots = _taken_apart(body)
+        self._ascii = all(shared.isascii() for shared in (self._headers, *self._pieces))
         if unknown := {name for _, name in self._slots} - _NAMES:
             raise RenderError(f"{_told(issue)}: nothing is known to fill the slot {min(unknown)!r} with")
         self._seal = (
@@ -117,8 +118,12 @@ class Letter:
         self.utf8 = needs_utf8(writer.address) or bool(answers and needs_utf8(answers.address))
 
     def to(self, parcel: Parcel) -> bytes:
-        """The whole message to one recipient, ready for DATA: CRLF throughout, and no line begins with a dot, so that
-        there is none to double (RFC 5321 section 4.5.2).
+        """The whole message to one recipient, as ``draft`` makes it, with its signatures."""
+        return self.draft(parcel).signed()
+
+    def draft(self, parcel: Parcel) -> Draft:
+        """The message to one recipient, ready for DATA: CRLF throughout, and no line begins with a dot, so that there
+        is none to double (RFC 5321 section 4.5.2).
 
         Its slots are filled from ``parcel.subscriber``, escaped where they are in HTML.  Where there is an address to
         unsubscribe at, the headers say so (RFC 2369; for one click, RFC 8058).
@@ -128,11 +133,10 @@ class Letter:
         """
         personal = b"".join(_field(name, value) for name, value in self._own_values(parcel))
         filled = [_filling(kind, getattr(parcel.subscriber, name)) for kind, name in self._slots]
-        signatures = self._seal.on(personal, filled) if self._seal else b""
-        message = [signatures, personal, self._headers, b"\r\n", self._pieces[0]]
+        message = [personal, self._headers, b"\r\n", self._pieces[0]]
         for own, shared in zip(filled, self._pieces[1:], strict=True):
             message += own, shared
-        return b"".join(message)
+        return Draft(message, self._ascii and personal.isascii(), self._seal, personal, filled)
 
     def _own_values(self, parcel: Parcel) -> Iterator[tuple[str, str]]:
         if not _MESSAGE_ID.fullmatch(parcel.message_id):
@@ -146,6 +150,33 @@ class Letter:
         yield "List-Unsubscribe", f"<{url}>{by_mail}"
         if url.startswith("https://"):
             yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that waits for its signatures, which take longer than all else."""
+
+    _message: Sequence[bytes]
+    ascii: bool
+    """All of its bytes are."""
+    _seal: Seal | None
+    _personal: bytes
+    _filled: Sequence[bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole message."""
+        return sum(map(len, self._message)) + (self._seal.size if self._seal else 0)
+
+    @property
+    def unsigned(self) -> bool:
+        """Nobody signs it."""
+        return self._seal is None
+
+    def signed(self) -> bytes:
+        """The whole message."""
+        signatures = self._seal.on(self._personal, self._filled) if self._seal else b""
+        return b"".join((signatures, *self._message))
 
 
 class Letters:

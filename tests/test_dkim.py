@@ -37,7 +37,7 @@ from publisher.channels._mail import Dkim
 from publisher.channels.smtp import Smtp
 from publisher.dkim import Seal, Signer, _fields, _relaxed, _relaxed_body
 from publisher.errors import ConfigError
-from publisher.mime import Letter, slot
+from publisher.mime import Draft, Letter, slot
 from publisher.model import Document, Issue, Subscriber, Verdict
 from publisher.net import Net
 from publisher.options import MASK
@@ -182,6 +182,10 @@ def test_blanks_without_end_are_made_canonical_in_no_time() -> None:
 
 
 def signed(issue: Issue, unsubscribe: str = "https://example.org/unsubscribe/x", **subscriber: str) -> bytes:
+    return draft(issue, unsubscribe, **subscriber).signed()
+
+
+def draft(issue: Issue, unsubscribe: str = "https://example.org/unsubscribe/x", **subscriber: str) -> Draft:
     letter = Letter(
         issue,
         sender="Häfen <news@example.org>",
@@ -190,7 +194,7 @@ def signed(issue: Issue, unsubscribe: str = "https://example.org/unsubscribe/x",
         unsubscribe_mail="unsubscribe+{token}@example.org",
     )
     parcel = make_parcel(1, "Jörg <joerg@example.org>", issue)
-    return letter.to(replace(parcel, token="abc", subscriber=Subscriber(unsubscribe=unsubscribe, **subscriber)))
+    return letter.draft(replace(parcel, token="abc", subscriber=Subscriber(unsubscribe=unsubscribe, **subscriber)))
 
 
 def test_the_headers_that_readers_see_are_signed_and_three_cannot_be_added() -> None:
@@ -224,6 +228,13 @@ def test_signatures_stand_first_and_their_lines_are_short() -> None:
     assert max(map(len, above.split(b"\r\n"))) <= 78
     unsigned = Letter(make_issue(), sender="", signers=()).to(make_parcel())
     assert message.endswith(unsigned.partition(b"\r\n\r\n")[2])
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\uffff"), max_size=60))
+def test_a_draft_knows_what_a_relay_is_told_of_it_before_it_is_signed(name: str) -> None:
+    issue = documented(make_issue(), {"subject.txt": "News", "mail.txt": f"Dear {slot('name')}", "mail.html": "x"})
+    waiting = draft(issue, name="".join(c for c in name if c.isprintable()))
+    assert (waiting.size, waiting.ascii) == (len(waiting.signed()), waiting.signed().isascii())
 
 
 def test_each_attempt_sends_the_same_bytes() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, ClassVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -217,20 +219,22 @@ class _Mail:
     utf8: bool
     """It can only travel where SMTPUTF8 is spoken."""
     eight_bit: bool
-    content: bytes
+    size: int
+    content: Callable[[], bytes]
+    """Waits for its signatures."""
 
     def obstacle(self, features: Mapping[str, str]) -> str:
         """Why a relay with such features would not take it; empty when it would."""
         limit = features.get("SIZE", "")
-        if limit.isdigit() and 0 < int(limit) < len(self.content):  # RFC 1870 section 4: 0 is no limit
-            return f"the message has {len(self.content):,} bytes, the relay takes {int(limit):,}"
+        if limit.isdigit() and 0 < int(limit) < self.size:  # RFC 1870 section 4: 0 is no limit
+            return f"the message has {self.size:,} bytes, the relay takes {int(limit):,}"
         if self.utf8 and "SMTPUTF8" not in features:
             return "the address is not ASCII before the @, and the relay does not speak SMTPUTF8"
         return ""
 
     def commands(self, features: Mapping[str, str]) -> Commands:
         """RFC 5321 section 3.3, with what RFC 1870, RFC 6152 and RFC 6531 add to MAIL."""
-        options = f" SIZE={len(self.content)}" if "SIZE" in features else ""
+        options = f" SIZE={self.size}" if "SIZE" in features else ""
         options += " BODY=8BITMIME" if self.eight_bit and "8BITMIME" in features else ""
         options += " SMTPUTF8" if self.utf8 else ""
         mail, recipient = f"MAIL FROM:<{self.sender}>{options}\r\n", f"RCPT TO:<{self.recipient}>\r\n"
@@ -254,16 +258,23 @@ class _Pen:
 
     def _mail(self, parcel: Parcel) -> _Mail:
         letter, recipient = self._letters.of(parcel.issue), bare_address(parcel.recipient)
-        message = letter.to(parcel)
+        draft = letter.draft(parcel)
         returns = self._returns.replace("{token}", parcel.token) if parcel.token else ""
         return _Mail(
             parcel.delivery,
             returns or letter.sender,
             recipient,
             utf8=letter.utf8 or needs_utf8(recipient),
-            eight_bit=not message.isascii(),
-            content=message,
+            eight_bit=not draft.ascii,
+            size=draft.size,
+            content=draft.signed if draft.unsigned else _hand().submit(draft.signed).result,
         )
+
+
+@cache
+def _hand() -> ThreadPoolExecutor:
+    """Signs what goes next while the mails before it are on their way: other threads can work while OpenSSL does."""
+    return ThreadPoolExecutor(1, thread_name_prefix="signing")
 
 
 class _Mails:
@@ -336,7 +347,7 @@ class _Connection:
             return Receipt(delivery=mail.delivery, verdict=Verdict.FAILED, detail=obstacle)
         try:
             reply = yield from wire.begin(mail.commands(wire.features))
-            reply = reply or (yield from wire.content(mail.content))
+            reply = reply or (yield from wire.content(mail.content()))
             reply = reply or (yield from wire.end(self._following(wire, mails)))
         except Astray:
             self._lose()

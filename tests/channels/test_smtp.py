@@ -8,16 +8,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from queue import Queue
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from receivers import Fragile, Grouping, Relay, free_port, make_issue, make_parcel, only_login, server_context
 
+from publisher.channels._mail import Dkim
 from publisher.channels._wire import Reply
 from publisher.channels.smtp import KIND, Smtp, _verdict
 from publisher.errors import ChannelDown, ChannelError
+from publisher.mime import Draft
 from publisher.model import Parcel, Receipt, Subscriber, Verdict
 from publisher.net import Net
 
@@ -442,6 +447,26 @@ def test_no_content_of_the_next_parcel_leaves_before_the_receipt_was_taken(
         time.sleep(0.05)
         assert (len(relay.taken), relay.groups[-1], relay.received) == (taken, NEXT, received)
     stream.close()
+
+
+def test_the_next_mail_is_signed_while_the_one_before_is_on_its_way(
+    start_grouping: StartGrouping, net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signing, sign = Queue[str](), Draft.signed
+
+    def signed(draft: Draft) -> bytes:
+        signing.put(threading.current_thread().name)
+        return sign(draft)
+
+    monkeypatch.setattr(Draft, "signed", signed)
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    dkim = Dkim(domain="example.org", selector="s", key=Ed25519PrivateKey.generate().private_bytes(*form).decode())
+    relay = start_grouping()
+    stream = channel(relay.port, dkim=dkim).send(parcels(2), net)
+    next(stream)
+    assert [signing.get(timeout=9) for _ in range(2)] == ["signing_0"] * 2
+    stream.close()
+    assert len(relay.taken) == 1
 
 
 def test_a_stream_that_is_closed_with_the_next_parcel_begun_is_cut(start_grouping: StartGrouping, net: Net) -> None:
