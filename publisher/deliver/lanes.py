@@ -5,7 +5,7 @@ What those that are ready have to say is committed together, and only then do th
 
 from __future__ import annotations
 
-import selectors
+import select
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -110,7 +110,6 @@ def serve(lanes: Sequence[Lane], desk: Desk, stop: Event) -> None:
             going, resting = ([], resting) if resting else waits.over()
             desk.renew()
     finally:
-        waits.close()
         for lane in lanes:
             lane.close()
 
@@ -120,8 +119,9 @@ class _Waits:
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop
-        self._selector = selectors.DefaultSelector()
-        self._waiting: dict[Lane, Wait] = {}
+        self._poll = select.poll()  # an epoll would be told of each wait, and of its end, by a system call
+        self._waiting: dict[int, tuple[Lane, Wait]] = {}
+        """By the number of the socket."""
         self._asleep: dict[Lane, float] = {}
         """Until when, on the steady clock."""
 
@@ -130,8 +130,9 @@ class _Waits:
 
     def add(self, lane: Lane, wait: Wait) -> None:
         """It waits for its socket."""
-        self._selector.register(wait.socket, selectors.EVENT_WRITE if wait.write else selectors.EVENT_READ, lane)
-        self._waiting[lane] = wait
+        number = wait.socket.fileno()
+        self._poll.register(number, select.POLLOUT if wait.write else select.POLLIN)
+        self._waiting[number] = lane, wait
 
     def sleeps(self, lane: Lane, pause: float) -> bool:
         """Let it sleep so long; returns whether it has to."""
@@ -141,22 +142,18 @@ class _Waits:
 
     def over(self) -> tuple[list[Lane], list[Lane]]:
         """Wait for the first of them; returns those whose waiting is over, and those that have slept."""
-        ends = min(chain(self._asleep.values(), (wait.ends for wait in self._waiting.values())), default=0.0)
+        ends = min(chain(self._asleep.values(), (wait.ends for _, wait in self._waiting.values())), default=0.0)
         pause = min(max(0.0, ends - time.monotonic()), _LONGEST_WAIT)
-        answered = self._selector.select(pause) if self._waiting else self._slept(pause)
+        answered = self._poll.poll(pause * 1000) if self._waiting else self._slept(pause)
         now = time.monotonic()
-        late = [lane for lane, wait in self._waiting.items() if wait.ends <= now]
-        going = list(dict.fromkeys([*(key.data for key, _ in answered), *late]))
-        for lane in going:
-            self._selector.unregister(self._waiting.pop(lane).socket)
+        late = [number for number, (_, wait) in self._waiting.items() if wait.ends <= now]
+        over = list(dict.fromkeys([*(number for number, _ in answered), *late]))
+        for number in over:
+            self._poll.unregister(number)
         awake = [lane for lane, ends in self._asleep.items() if ends <= now or self._stop.is_set()]
         for lane in awake:
             del self._asleep[lane]
-        return going, awake
-
-    def close(self) -> None:
-        """Let go of the sockets."""
-        self._selector.close()
+        return [self._waiting.pop(number)[0] for number in over], awake
 
     def _slept(self, pause: float) -> tuple[()]:
         self._stop.wait(pause)
