@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from publisher.bounces.apply import Returns
-from publisher.bounces.mailbox import Visit, look_into_mailbox, mailbox_at, read_mailbox
 from publisher.errors import PublisherError, StoreError
+from publisher.mailbox import Visit, look_into_mailbox, mailbox_at, read_mailbox
 from publisher.model import Done, Later, Never, Outcome, Work
 from publisher.options import Duration, LocalPath, Secret
 from publisher.store import SourceState

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mta import PASSWORD, Mta
 
-from publisher.bounces.mailbox import Visit, mailbox_at, read_mailbox
 from publisher.errors import PublisherError, SourceError, StoreError, TooLarge, TooSlow, Unreachable
+from publisher.mailbox import Visit, mailbox_at, read_mailbox
 
 PROTOCOLS = ["imap", "pop3"]
 SPOILED = range(0, 1500, 100)
@@ -168,7 +168,7 @@ def test_another_folder_can_be_read(box: Box) -> None:
 
 
 def test_a_long_mailbox_is_looked_through_in_windows(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("publisher.bounces.mailbox._WINDOW", 3)
+    monkeypatch.setattr("publisher.mailbox.imap._WINDOW", 3)
     box.fill(*[mail("not ours")] * 4, *map(mail, range(6)))
     assert len(box.read("imap", at_most=4).left) == 4
     assert box.read("imap", at_most=4) == Visit(handled=4)
