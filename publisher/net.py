@@ -1,4 +1,4 @@
-"""The one HTTP session: every outgoing request of the house passes here.
+"""The one way out of the house for sources and webhooks: an HTTP session, and connections for what is not HTTP.
 
 What comes back is hostile, so each request has an allowance: a wall clock and a number of bytes.  Both are kept by the
 socket itself, below HTTP and TLS, where neither a drip of single bytes nor a chunk of unbounded size can slip by.
@@ -176,6 +176,32 @@ class Net:
             except NetError as error:
                 error.asked = trip.asked
                 raise
+
+    @property
+    def timeout(self) -> timedelta:
+        """For the whole of a request, or of what is made of a connection from ``dial``."""
+        return self._timeout
+
+    @property
+    def max_bytes(self) -> int:
+        """Of one answer."""
+        return self._max_bytes
+
+    def dial(self, address: tuple[str, int], seconds: float) -> socket.socket:
+        """Connect for another protocol than HTTP, under the same rules of where to; as ``socket.create_connection``.
+
+        What is said over the connection is the caller's to bound.
+
+        Args:
+            address: host and port.
+            seconds: how long it may take.
+
+        Raises:
+            NetError: AddressRefused, Unreachable or TooSlow.
+        """
+        with self.bound(timeout=timedelta(seconds=seconds))._journey() as trip:
+            trip.host = f"{address[0]}:{address[1]}"
+            return socket.socket(fileno=_connect(*address).detach())
 
     def close(self) -> None:
         """Close the kept connections, of everything bound to this Net too."""

@@ -416,6 +416,16 @@ def test_the_next_address_is_tried_when_one_does_not_answer(net: Net, monkeypatc
         assert net.get(f"http://two.example:{server.port}/").body == b"x"
 
 
+def test_a_connection_for_another_protocol_is_made_under_the_same_rules(shared: Net) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = ("localhost", server.getsockname()[1])
+        with shared.bound(private=True).dial(address, 5) as connected, server.accept()[0] as peer:
+            peer.sendall(b"hello")
+            assert connected.recv(5) == b"hello"
+        with pytest.raises(AddressRefused, match="not a public address"):
+            shared.bound(private=False).dial(address, 5)
+
+
 def test_an_international_name_is_asked_for_in_ascii(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = naming(monkeypatch, ["127.0.0.1"])
     with serving(ok(b"x")) as server:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import imaplib
+import re
 import socket
 import ssl
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import reduce
+from typing import Any, NamedTuple
 
 from publisher.mailbox.address import Mailbox
 from publisher.mailbox.connection import Dial, Limits, connected, logging_in
 
 _WINDOW = 10_000  # messages looked through at once: IMAP answers in one line, which imaplib reads up to a megabyte of
+_ARRIVED = re.compile(rb'INTERNALDATE "([^"]*)"', re.IGNORECASE)
+_SIZE = re.compile(rb"RFC822\.SIZE (\d+)", re.IGNORECASE)
 
 
 class _Client(imaplib.IMAP4):
@@ -54,6 +60,16 @@ def imap(mailbox: Mailbox, context: ssl.SSLContext, limits: Limits, dial: Dial) 
             client.sock.close()
 
 
+class Fetched(NamedTuple):
+    """A message, or its beginning."""
+
+    message: bytes
+    arrived: datetime | None
+    """As the server says (INTERNALDATE), in UTC; None where it does not."""
+    size: int
+    """Bytes, of the whole message."""
+
+
 class Imap:
     """A folder of an IMAP server."""
 
@@ -93,6 +109,45 @@ class Imap:
             self._ask("STORE", ",".join(handled), "+FLAGS.SILENT", "(\\Deleted)")
             self._expunge(handled)
 
+    def examine(self) -> tuple[int, int]:
+        """Enter the folder so that nothing in it can change: UIDVALIDITY, and how many messages there are."""
+        size = self._selected(readonly=True)
+        return int(self._client.response("UIDVALIDITY")[1][0] or 0), size
+
+    def found(self, size: int, after: int, senders: Sequence[str]) -> list[int]:
+        """The UIDs beyond ``after`` of messages that name one of the senders in From, or any; in ascending order.
+
+        Args:
+            size: how many messages there are.
+            after: a UID; 0 for all.
+            senders: parts of addresses, in ASCII and without quotes.
+        """
+        found: list[int] = []
+        for first in range(1, size + 1, _WINDOW):
+            window = f"{first}:{min(first + _WINDOW - 1, size)}"
+            answer = self._ask("SEARCH", window, "UID", f"{after + 1}:*", *_naming(senders))
+            found += map(int, (answer[0] or b"").split())
+        # The last message is always in n:*, also where its UID is less than n (RFC 3501 section 6.4.8).
+        return sorted(uid for uid in found if uid > after)
+
+    def peek(self, uid: int, max_bytes: int) -> Fetched | None:
+        """A message without setting its flag \\Seen; None when it is gone.
+
+        One that the server cannot give, as happens where its own store is damaged, holds nothing.
+        """
+        try:
+            answer = self._ask("FETCH", str(uid), f"(INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.{max_bytes}>)")
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            return Fetched(b"", None, 0)
+        message = next((part[1] for part in answer if isinstance(part, tuple)), None)
+        if message is None:
+            return None
+        told = b" ".join(part[0] if isinstance(part, tuple) else part for part in answer if part)
+        size = _SIZE.search(told)
+        return Fetched(message, _arrived(told), int(size[1]) if size else len(message))
+
     def _selected(self, *, readonly: bool) -> int:
         """How many messages the folder holds, which is entered with EXAMINE or with SELECT (RFC 3501 section 6.3)."""
         return int(self._granted(self._client.select(self._folder, readonly))[0])
@@ -115,3 +170,18 @@ class Imap:
         if status != "OK":
             raise imaplib.IMAP4.error(*data[-1:])
         return data
+
+
+def _naming(senders: Sequence[str]) -> list[str]:
+    """Search keys; OR has two operands (RFC 3501 section 6.4.4)."""
+    keys = [["FROM", f'"{sender}"'] for sender in senders]
+    return reduce(lambda either, other: ["OR", *either, *other], keys) if keys else []
+
+
+def _arrived(told: bytes) -> datetime | None:
+    written = _ARRIVED.search(told)
+    try:
+        # Like a date in a mail, but for the dashes.
+        return parsedate_to_datetime(written[1].decode().replace("-", " ", 2)).astimezone(UTC) if written else None
+    except (ValueError, OverflowError):
+        return None
