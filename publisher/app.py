@@ -212,7 +212,7 @@ class App:
         return check(self.settings, self.templates)
 
     def connect(self) -> Iterator[Finding]:
-        """Whether the channels answer, and the mailbox that mail comes back to."""
+        """Whether the channels answer, and the mailboxes: those of sources, and the one that mail comes back to."""
         return connect(self.settings, self.net)
 
     def doctor(self, name_server: str = "") -> Iterator[Diagnosis]:

@@ -48,10 +48,13 @@ def check(settings: Settings, templates: Templates) -> Iterator[Finding]:
 
 
 def connect(settings: Settings, net: Net) -> Iterator[Finding]:
-    """Ask each channel whether it would take a delivery now, and the mailbox whether it lets us in.
+    """Ask each channel whether it would take a delivery now, and each mailbox whether it lets us in.
 
-    Sends nothing, and changes nothing in the mailbox.
+    Sends nothing, and changes nothing in the mailboxes.
     """
+    for name, source in settings.sources.items():
+        if probe := getattr(source.options, "check", None):
+            yield _try(f"sources.{name}", probe, net.bound(timeout=source.timeout, private=source.private))
     for name, channel in settings.channels.items():
         yield _try(f"channels.{name}", channel.options.check, net)
     if inbox := settings.bounces.part("mailbox"):

@@ -23,7 +23,8 @@
     └── StoreError             the store cannot be opened, read or written
 
 Foreign errors are translated where they enter: requests and urllib3 in ``net``, feedparser in ``sources``,
-Jinja2 in ``templating``, dnspython in ``doctor``, sockets in ``net`` and ``channels``, SQLAlchemy in ``store``.
+Jinja2 in ``templating``, dnspython in ``doctor``, imaplib and poplib in ``mailbox``, sockets in these and in
+``channels``, SQLAlchemy in ``store``.
 """
 
 from __future__ import annotations

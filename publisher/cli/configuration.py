@@ -43,7 +43,7 @@ def init(
 @cli.command()
 def check(
     connect: Annotated[
-        bool, typer.Option("--connect", help="Also ask the channels and the mailbox whether they answer.")
+        bool, typer.Option("--connect", help="Also ask the channels and the mailboxes whether they answer.")
     ] = False,
 ) -> None:
     """Every fault of the configuration with its line, and of what it points to.

@@ -13,8 +13,9 @@ from email.utils import parsedate_to_datetime
 from functools import reduce
 from typing import Any, NamedTuple
 
+from publisher.errors import SourceError
 from publisher.mailbox.address import Mailbox
-from publisher.mailbox.connection import Dial, Limits, connected, logging_in
+from publisher.mailbox.connection import Dial, Limits, connected, logging_in, words
 
 _WINDOW = 10_000  # messages looked through at once: IMAP answers in one line, which imaplib reads up to a megabyte of
 _ARRIVED = re.compile(rb'INTERNALDATE "([^"]*)"', re.IGNORECASE)
@@ -76,6 +77,7 @@ class Imap:
     def __init__(self, client: imaplib.IMAP4, mailbox: Mailbox, limits: Limits) -> None:
         self._client = client
         self._limits = limits
+        self._mailbox = mailbox
         # Asked after the login, for there may be more now.
         self._uidplus = b"UIDPLUS" in self._granted(client.capability())[-1].upper().split()
         quoted = mailbox.folder.replace("\\", "\\\\").replace('"', '\\"')
@@ -150,7 +152,13 @@ class Imap:
 
     def _selected(self, *, readonly: bool) -> int:
         """How many messages the folder holds, which is entered with EXAMINE or with SELECT (RFC 3501 section 6.3)."""
-        return int(self._granted(self._client.select(self._folder, readonly))[0])
+        try:
+            return int(self._granted(self._client.select(self._folder, readonly))[0])
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:
+            hint = "Name a folder of this mailbox at the end of `url`."
+            raise SourceError(f"{self._mailbox.place}: {words(error)}", hint=hint) from error
 
     def _expunge(self, handled: Sequence[str]) -> None:
         """Only what is ours, where the server can (RFC 4315)."""

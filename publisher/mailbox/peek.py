@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ def peek_into_mailbox(
     seconds: float = 300,
     max_bytes: int = 1_000_000,
     at_most: int = 200,
-) -> Iterator[Peeked]:
+) -> Generator[Peeked, None, None]:
     """The messages that came after the mark, oldest first; without one that still holds, the newest, newest first.
 
     The folder is opened with EXAMINE and messages are read with BODY.PEEK, so that the server itself lets nothing
