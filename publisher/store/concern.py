@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import JSON, BigInteger, cast, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from publisher.mime import address_key
@@ -17,7 +17,7 @@ from publisher.store.tables import counters, meta
 from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable, Select, Table
+    from sqlalchemy import CTE, Connection, Executable, Select, Table
 
 T = TypeVar("T")
 
@@ -67,6 +67,13 @@ class Concern:
     def _count(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
         """Execute a statement and tell how many rows it wrote; SQLAlchemy forgets that of an INSERT unless asked."""
         return self._connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+
+    def _table(self, name: str, numbers: Mapping[str, int]) -> CTE:
+        """A table for one statement, of ``key`` and ``value``."""
+        each = "json_each_text" if self._connection.dialect.name == "postgresql" else "json_each"
+        told = getattr(func, each)(literal(dict(numbers), JSON)).table_valued("key", "value")
+        # Materialised, so that it is read once and SQLite makes an index for it.
+        return select(told.c.key, cast(told.c.value, BigInteger).label("value")).cte(name).prefix_with("MATERIALIZED")
 
     def _draw(self, counter: str, count: int = 1) -> int:
         """Take the next ``count`` values of a counter and return the first.
