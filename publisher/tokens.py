@@ -36,6 +36,15 @@ def claimed(token: str) -> int | None:
     return int(match[1], 32) if match else None
 
 
+def preferences_link(site_url: str, secret: str, subscriber: int, links: int) -> str:
+    """Where a subscriber chooses what they get.
+
+    Args:
+        links: the generation of their links; those of an earlier one lead nowhere.
+    """
+    return f"{site_url}/preferences/{token(f'preferences {links}', subscriber, secret)}"
+
+
 def keyed_hash(text: str, secret: str, size: int) -> str:
     """BLAKE2b with a key (RFC 7693 section 2.9), ``size`` bytes in hexadecimal digits.
 

@@ -94,4 +94,8 @@ def digest(templates: Templates, *, template: str, subject: str) -> DigestRender
 
 def example(site: Site) -> Subscriber:
     """Who reads an issue that goes to nobody: one that is only looked at."""
-    return Subscriber(address="reader@example.org", unsubscribe=f"{site.url}/unsubscribe/example")
+    return Subscriber(
+        address="reader@example.org",
+        unsubscribe=f"{site.url}/unsubscribe/example",
+        preferences=f"{site.url}/preferences/example",
+    )
