@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from publisher.config import TopicSettings
 from publisher.model import Entry
-from publisher.store import Twin, Waiting
+from publisher.store import Waiting
 
 Topics = Mapping[str, TopicSettings]
 """The topics that a publication offers, by name."""
@@ -45,14 +45,13 @@ def is_wanted(waiting: Waiting, wish: Wish, topics: Topics) -> bool:
     entry = waiting.entry
     if entry.number <= wish.since or not belongs(entry, wish.topics, topics):
         return False
-    return not any(_told(twin, wish, topics) for twin in waiting.twins)
-
-
-def _told(twin: Twin, wish: Wish, topics: Topics) -> bool:
-    """Whether they were told of an entry.  Of one that was forgotten nobody knows the topics."""
-    if not twin.forgotten and not belongs(twin.entry, wish.topics, topics):
-        return False
-    return twin.entry.number <= wish.since and not twin.entry.backlog if wish.own else twin.told
+    # Of one that was forgotten nobody knows the topics.
+    twins = [twin for twin in waiting.twins if twin.forgotten or belongs(twin.entry, wish.topics, topics)]
+    passed = any(twin.entry.number <= wish.since and not twin.entry.backlog for twin in twins)
+    if wish.own:
+        return not passed
+    was_told = any(twin.told for twin in waiting.twins)
+    return not (any(twin.told for twin in twins) or (passed and was_told))
 
 
 @dataclass(slots=True)

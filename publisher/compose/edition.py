@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby
 
 from publisher.compose.draft import Draft
 from publisher.config import Settings
@@ -48,7 +47,8 @@ class Edition:
         """Who came while it was made and wants what nobody else does goes on from where they would have."""
         groups = tx.subscribers.groups(self.draft.audience)
         late = [group for group in groups if group.since is None and group not in self.draft.groups]
-        tx.subscribers.tell(self.draft.audience, late, self.draft.base.since)
+        if late:
+            tx.subscribers.tell(self.draft.audience, dict.fromkeys(late, self.draft.base.since))
 
     def _issues(self, tx: Tx) -> dict[str, int]:
         ids: dict[str, int] = {}
@@ -92,21 +92,14 @@ class Edition:
         return due[zone], {name: moment for name, moment in due.items() if moment != due[zone]}
 
     def _tell(self, tx: Tx, base: int) -> None:
-        """Let each group go on from where it stands now.
-
-        Those who stand furthest first: else some would come to stand where others are just being led away from.
-        """
-        steps = sorted(self._steps(base), key=lambda step: (-step[1], step[0].since is not None))
-        for (_, _, since), group in groupby(steps, key=lambda step: (step[1], step[0].since, step[2])):
-            tx.subscribers.tell(self.draft.audience, [step[0] for step in group], since)
-
-    def _steps(self, base: int) -> Iterator[tuple[Group, int, int | None]]:
-        """The groups that stand elsewhere from now on: where they stood, and where they will, if not with all."""
+        """Let each group go on from where it stands now: with all, where it stands where they do."""
+        until: dict[Group, int | None] = {}
         for group, wish in self.draft.groups.items():
             reached = self.draft.reached(wish, self.made.get(self.draft.variant(group)))
-            since = None if reached == base else reached
-            if since != group.since:
-                yield group, wish.since, since
+            until[group] = None if reached == base else reached
+        moved = {group: to for group, to in until.items() if to != group.since}
+        if moved:
+            tx.subscribers.tell(self.draft.audience, moved)
 
 
 def addresses(name: str, settings: Settings) -> Iterator[tuple[str, str]]:

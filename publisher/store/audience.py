@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from sqlalchemy import ColumnElement, Text, case, cast, func, or_, type_coerce
 
 from publisher.store.rows import Audience, Group
@@ -37,8 +35,3 @@ def group_key(audience: Audience) -> ColumnElement[str]:
 def key_of(group: Group) -> str:
     """What ``group_key`` is for the readers of that group."""
     return f"{group.language}|{','.join(sorted(group.topics))}|{'' if group.since is None else group.since}"
-
-
-def of_groups(audience: Audience, groups: Collection[Group]) -> ColumnElement[bool]:
-    """Whether they are of one of these groups."""
-    return group_key(audience).in_([key_of(group) for group in groups])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, 
 
 from publisher.mime import address_key
 from publisher.model import State, digest_name
-from publisher.store.audience import READERS, listening, of_groups, spoken
+from publisher.store.audience import READERS, group_key, key_of, listening, spoken
 from publisher.store.concern import Concern, chunks
 from publisher.store.issues import finish
 from publisher.store.publications import Publications
@@ -135,23 +135,19 @@ class Subscribers(Concern):
         named = select(subscribers.c.timezone).select_from(READERS).where(*listening(audience)).distinct()
         return tuple(sorted(self._connection.scalars(named)))
 
-    def tell(self, audience: Audience, groups: Collection[Group], since: int | None) -> int:
-        """Note up to which entry the readers of these groups have been told.
+    def tell(self, audience: Audience, until: Mapping[Group, int | None]) -> None:
+        """Note up to which entry the readers of these groups have been told: its number, or None where it is the same
+        as of all who have the frequency.
 
-        Args:
-            since: its number; None: up to the same as all who have the frequency.
-
-        Returns:
-            How many readers they are.
+        It is one statement, because some may come to stand where others are led away from.
         """
-        told = 0
-        for chunk in chunks(groups):
-            theirs = exists().where(
-                subscribers.c.id == subscriptions.c.subscriber, *listening(audience), of_groups(audience, chunk)
-            )
-            mine = subscriptions.c.publication == audience.publication
-            told += self._count(update(subscriptions).where(mine, theirs).values(since=since))
-        return told
+        steps = self._table("steps", {key_of(group): -1 if to is None else to for group, to in until.items()})
+        step = steps.c.key == group_key(audience)
+        theirs = and_(subscribers.c.id == subscriptions.c.subscriber, *listening(audience), step)
+        to = select(func.nullif(steps.c.value, -1)).where(theirs).correlate(subscriptions).scalar_subquery()
+        moved = exists().where(theirs).correlate(subscriptions)
+        mine = subscriptions.c.publication == audience.publication
+        self._connection.execute(update(subscriptions).where(mine, moved).values(since=to))
 
     def hold_place(self, publication: str, frequency: str, since: int) -> None:
         """Let those who chose a frequency go on from that entry, whatever becomes of the frequency."""
