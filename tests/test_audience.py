@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -217,6 +217,7 @@ publications:
       schedule: {weekly: "mon 08:00", daily: "daily 08:00", now: each entry}
       max_entries: 3
 """
+FEW = PLAIN.replace("max_entries: 3", "max_entries: 2")
 SUBJECTS = {"weekly": "weekly", "daily": "weekly/daily", "now": "weekly/now"}
 
 
@@ -313,3 +314,138 @@ def test_whatever_readers_change_each_entry_is_told_once(
         readers.end()
         for id in readers.ids:
             assert readers.told(id) == readers.due(id)
+
+
+# --- one transaction -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def app(write_config: Callable[[str], Path], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A house with two readers and three entries, of which nobody has been told."""
+    monkeypatch.setattr("publisher.compose.renderer", lambda *_: Press())
+    with closing(App(load(write_config(FEW), {}), clock).ready()) as app:
+        with app.store.write() as tx:
+            for name, topics in [("ada", ()), ("bob", ("town",))]:
+                row = tx.subscribers.add(f"{name}@example.org", now=clock())
+                tx.subscribers.subscribe(
+                    SubscriptionRow(subscriber=row.id, publication="weekly", state="active", topics=topics)
+                )
+            for number in (1, 2, 3):
+                new = arrival(str(number), tags=("town",) if number == 2 else ())
+                tx.entries.add("council", [new], clock())
+        yield app
+
+
+def arrival(key: str, *, uid: str = "", tags: tuple[str, ...] = ()) -> Arrival:
+    item = Item(guid=key, title="x", tags=tags)
+    return Arrival(key=key, uid=uid or f"urn:{key}", item=item, digest="", link_key="", backlog=False)
+
+
+def compose(app: App, slot: str = "by hand 1", subject: str = "weekly") -> str:
+    outcome = app.do(Work(step="compose", subject=subject, slot=slot))
+    assert isinstance(outcome, Done)
+    return outcome.detail
+
+
+def recipients(app: App) -> dict[str, list[int]]:
+    """Who was told of which entries."""
+    found: dict[str, list[int]] = {}
+    with app.store.read() as tx:
+        for row in reversed(tx.deliveries.list(limit=99)):
+            numbers = sorted(entry.number for entry in tx.issues.entries(row.issue))
+            found[row.recipient.partition("@")[0]] = found.get(row.recipient.partition("@")[0], []) + numbers
+    return found
+
+
+@pytest.mark.parametrize("where", ["Issues.add", "Deliveries.plan_readers", "Subscribers.tell", "Runs.finish"])
+def test_an_edition_that_fails_halfway_leaves_nothing_and_is_made_again(
+    app: App, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    concern, _, method = where.partition(".")
+    target = f"publisher.store.{concern.lower()}.{concern}.{method}"
+
+    def state() -> list[object]:
+        with app.store.read() as tx:
+            wishes = [tx.subscribers.subscriptions(row.id) for row in tx.subscribers.list(limit=9)]
+            return [tx.issues.recent(9), tx.deliveries.list(limit=9), tx.publications.all(), wishes]
+
+    before = state()
+    with monkeypatch.context() as patch:
+        patch.setattr(target, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            compose(app)
+    assert state() == before
+    compose(app, "by hand 2")
+    assert recipients(app) == {"ada": [1, 2], "bob": [2]}
+    compose(app, "by hand 3")
+    assert recipients(app) == {"ada": [1, 2, 3], "bob": [2]}
+
+
+def test_who_wants_something_else_while_the_edition_is_made_loses_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> Press:
+        with app.store.write() as tx:
+            [row] = tx.subscribers.subscriptions(2)
+            tx.subscribers.subscribe(replace(row, topics=("sea", "town")))
+        return Press()
+
+    monkeypatch.setattr("publisher.compose.renderer", late)
+    compose(app)
+    assert recipients(app) == {"ada": [1, 2]}
+    compose(app, "by hand 2")
+    assert recipients(app) == {"ada": [1, 2, 3], "bob": [2]}
+
+
+def test_a_channel_that_speaks_to_nobody_gets_what_all_get_by_the_first_schedule(
+    app: App, write_config: Callable[[str], Path], clock: Clock
+) -> None:
+    hook = "channels: {hook: {kind: webhook, url: 'https://a.example.org', secret: whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0}}\n"
+    config = write_config(FEW + "    deliver: [hook, outbox]\n" + hook)
+    with closing(App(load(config, {}), clock).ready()) as other:
+        compose(other)
+        compose(other, subject="weekly/daily")
+        with other.store.read() as tx:
+            rows = [row for row in tx.deliveries.list(limit=9) if row.channel == "hook"]
+            assert [(row.recipient, tx.issues.get(row.issue).frequency) for row in rows] == [("", "")]  # type: ignore[union-attr]  # it is there
+
+
+# --- frequencies come and go -----------------------------------------------------------------------------------------
+
+
+def test_who_chose_a_frequency_that_is_taken_away_goes_on_with_the_first_from_where_they_are(
+    app: App, write_config: Callable[[str], Path], clock: Clock
+) -> None:
+    with app.store.write() as tx:
+        [row] = tx.subscribers.subscriptions(1)
+        tx.subscribers.subscribe(replace(row, frequency="daily"))
+    compose(app, subject="weekly/daily")
+    assert recipients(app) == {"ada": [1, 2]}
+    config = write_config(FEW.replace(', daily: "daily 08:00"', ""))
+    with closing(App(load(config, {}), clock).ready()) as other:
+        compose(other)
+        assert recipients(other) == {"ada": [1, 2, 3], "bob": [2]}
+        with other.store.write() as tx:
+            tx.entries.add("council", [arrival("4")], clock())
+    with closing(App(load(write_config(FEW), {}), clock).ready()) as again:
+        compose(again, "by hand 9", "weekly/daily")
+        assert recipients(again)["ada"] == [1, 2, 3, 4]
+
+
+def test_contents_are_kept_for_whoever_still_waits_for_them(
+    app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("publisher.collect._SPARED", 0)
+    with app.store.write() as tx:
+        for state in tx.publications.all():
+            tx.publications.put(replace(state, since=3))
+        [row] = tx.subscribers.subscriptions(2)
+        tx.subscribers.subscribe(replace(row, since=1))
+    note = app.settings.folder / "council/new.md"
+    note.parent.mkdir()
+    note.write_text("---\ntitle: New\ndate: 2026-10-19\n---\nText.\n")
+    clock.advance(days=400)
+    app.do(Work(step="collect", subject="council", slot="x"))
+    with app.store.read() as tx:
+        waiting = [one.entry.number for one in tx.entries.news("weekly", "", ["council"], 0)]
+    assert waiting == [2, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from itertools import islice
@@ -25,6 +26,7 @@ LEASE = timedelta(minutes=15)
 """How long a process of another machine that fell silent keeps what it holds; longer than any one message may take."""
 
 _CHUNK = 500
+_ROOM = 64 * 1024  # KiB
 _HASH_BYTES = 20
 
 
@@ -63,6 +65,20 @@ class Concern:
         insert = self._insert(table).values(row)
         keys = [column.name for column in table.primary_key]
         self._connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=row))
+
+    @contextmanager
+    def _roomy(self) -> Iterator[None]:
+        """Let SQLite keep more in memory than it usually does, for what touches an index all over."""
+        if self._connection.dialect.name != "sqlite":
+            yield
+            return
+        usual = self._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+        self._connection.exec_driver_sql(f"PRAGMA cache_size = -{_ROOM}")
+        try:
+            yield
+        finally:
+            self._connection.exec_driver_sql(f"PRAGMA cache_size = {usual}")
+            self._connection.exec_driver_sql("PRAGMA shrink_memory")
 
     def _count(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
         """Execute a statement and tell how many rows it wrote; SQLAlchemy forgets that of an INSERT unless asked."""
