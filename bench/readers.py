@@ -44,7 +44,9 @@ _SUBSCRIBERS = """\
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
 INSERT INTO subscribers (id, key, address, name, language, timezone, links, created)
 SELECT i, address, address, 'Reader ' || i, CASE i % 5 {languages} END, '', 0, 0
-FROM (SELECT i, 'reader' || (i * 7919 % 1000003) || '.' || i || '@host' || (i % 997) || '.example.org' AS address FROM n)
+FROM (
+  SELECT i, 'reader' || (i * 7919 % 1000003) || '.' || i || '@host' || (i % 997) || '.example.org' AS address FROM n
+)
 """
 _SUBSCRIPTIONS = """\
 INSERT INTO subscriptions (subscriber, publication, state, frequency, topics)

@@ -118,7 +118,8 @@ class Status:
             if i.paused
         ]
         stuck = [
-            f"issue {i.edition} of {i.publication}: {count} deliveries {state} (publisher delivery list --state {state})"
+            f"issue {i.edition} of {i.publication}: {count} deliveries {state} "
+            f"(publisher delivery list --state {state})"
             for i in self.issues
             for state in (State.FAILED, State.PARKED, State.UNCERTAIN)
             if (count := i.deliveries.get(state, 0))

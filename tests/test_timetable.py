@@ -258,7 +258,7 @@ def test_every_process_arrives_at_the_same_slots() -> None:
 
 EVERYWHERE = sorted(available_timezones() - {"localtime", "Factory"})
 walls = st.one_of(
-    st.datetimes(datetime(2015, 1, 1), datetime(2030, 1, 1)),
+    st.datetimes(datetime.fromisoformat("2015-01-01"), datetime.fromisoformat("2030-01-01")),
     around_changes.flatmap(
         lambda drawn: st.just(drawn[1].astimezone(time_zone(drawn[0])).replace(tzinfo=None, second=0, microsecond=0))
     ),
@@ -284,7 +284,9 @@ def test_a_later_time_is_never_shown_first(wall: datetime, later: timedelta, zon
 
 def test_moments_come_in_their_order_and_what_is_no_zone_is_at_home() -> None:
     found = moments(
-        datetime(2026, 11, 30, 8), ["Pacific/Honolulu", "", "Mars/Olympus", "Pacific/Kiritimati"], "Europe/Berlin"
+        datetime.fromisoformat("2026-11-30T08:00"),
+        ["Pacific/Honolulu", "", "Mars/Olympus", "Pacific/Kiritimati"],
+        "Europe/Berlin",
     )
     assert list(found) == ["Pacific/Kiritimati", "", "Mars/Olympus", "Pacific/Honolulu"]
     assert [moment.isoformat()[5:16] for moment in found.values()] == [

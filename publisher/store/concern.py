@@ -74,11 +74,9 @@ class Concern:
             return
         usual = self._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
         self._connection.exec_driver_sql(f"PRAGMA cache_size = -{_ROOM}")
-        try:
-            yield
-        finally:
-            self._connection.exec_driver_sql(f"PRAGMA cache_size = {usual}")
-            self._connection.exec_driver_sql("PRAGMA shrink_memory")
+        yield  # after an error the connection stays as it is, which does no harm
+        self._connection.exec_driver_sql(f"PRAGMA cache_size = {usual}")
+        self._connection.exec_driver_sql("PRAGMA shrink_memory")
 
     def _count(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
         """Execute a statement and tell how many rows it wrote; SQLAlchemy forgets that of an INSERT unless asked."""

@@ -136,12 +136,14 @@ class Deliveries(Concern):
         constants = [literal(value, deliveries.c[name].type).label(name) for name, value in row.items()]
         who = READERS.join(made, made.c.key == group_key(audience))
         who = who.outerjoin(clocks, clocks.c.key == subscribers.c.timezone)
-        rows = select(*constants, made.c.value, due, subscribers.c.id, subscribers.c.address).select_from(who)
+        told = [made.c.value.label("issue"), due.label("next_at"), subscribers.c.id.label("subscriber")]
+        rows = select(*constants, *told, subscribers.c.address.label("recipient")).select_from(who)
         rows = rows.where(*listening(audience), ~_is_planned(base, channel))
-        # In the order of its widest indexes, which SQLite otherwise would read and write over and over.
-        rows = rows.order_by(due, subscribers.c.address)
-        names = [*row, "issue", "next_at", "subscriber", "recipient"]
-        insert = self._insert(deliveries).from_select(names, rows, include_defaults=False)
+        # Found first and sorted then, for SQLite would ask for each group anew if it had to do both at once; and in the
+        # order of the widest index, which it otherwise would read and write over and over.
+        found = rows.cte("found").prefix_with("MATERIALIZED")
+        ordered = select(found).where(true()).order_by(found.c.next_at, found.c.recipient)
+        insert = self._insert(deliveries).from_select(found.c.keys(), ordered, include_defaults=False)
         with self._roomy():
             return self._count(insert.on_conflict_do_nothing())
 

@@ -77,12 +77,12 @@ def test_the_footer_says_who_and_why_and_where() -> None:
 def test_an_issue_that_can_be_read_in_the_browser_says_where() -> None:
     archived = replace(issue(ONE), publication=replace(WEEKLY, archive=True))
     address = "https://news.example.org/weekly/issues/12"
-    for given, expected in [(archived, address), (replace(archived, variant="de-3f9a1c2b"), f"{address}/de-3f9a1c2b")]:
-        made = rendered(given)
+    for told, expected in [(archived, address), (replace(archived, variant="de-3f9a1c2b"), f"{address}/de-3f9a1c2b")]:
+        made = rendered(told)
         assert LexborHTMLParser(made["mail.html"].text).css_first(".foot a").attributes["href"] == expected
         assert f"Read in the browser: {expected}\n" in made["mail.txt"].text
-    for given in (issue(ONE), replace(archived, number=0)):
-        assert "in the browser" not in rendered(given)["mail.html"].text + rendered(given)["mail.txt"].text
+    for told in (issue(ONE), replace(archived, number=0)):
+        assert "in the browser" not in rendered(told)["mail.html"].text + rendered(told)["mail.txt"].text
 
 
 def test_a_mail_speaks_the_language_of_its_page() -> None:
