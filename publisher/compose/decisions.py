@@ -90,6 +90,16 @@ def portions(news: Iterable[Waiting], wishes: Collection[Wish], topics: Topics, 
     return {wish: list(portion.entries.values()) for wish, portion in found.items()}
 
 
+def foremost(found: Mapping[Wish, list[Entry]], last: int) -> tuple[dict[Wish, list[Entry]], int]:
+    """Of all that there is only the entry that arrived first, for those for whom it is; and its number.
+
+    Args:
+        last: the number to tell where there is nothing.
+    """
+    seen = min((entry.number for waiting in found.values() for entry in waiting), default=last)
+    return {wish: [entry for entry in waiting if entry.number == seen] for wish, waiting in found.items()}, seen
+
+
 def pick(waiting: Sequence[Entry], most: int) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Choose the entries of an issue.
 

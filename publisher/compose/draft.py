@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from publisher.compose.decisions import Topics, Wish, belongs, cursor, offered, pick, portions, variant
+from publisher.compose.decisions import Topics, Wish, belongs, cursor, foremost, offered, pick, portions, variant
 from publisher.config import Settings
 from publisher.errors import TooLong
 from publisher.model import Entry, Issue
@@ -72,31 +72,39 @@ def plan(tx: Tx, subject: str, settings: Settings, groups: Iterable[Group], *, n
         subject: a ``digest_name``.
         first: it looks back.
     """
-    whom = Audience.of(settings, subject, now)
-    name, options = whom.publication, settings.digest(whom.publication)
-    topics, sources = settings.publications[name].topics, settings.sources_of(name)
+    audience = Audience.of(settings, subject, now)
+    topics = settings.publications[audience.publication].topics
     state, last = tx.publications.get(subject), tx.entries.last_number()  # what arrives from now on has a higher number
     base = Wish(since=state.since if state else 0)
     wishes = {group: _wish(group, base, topics) for group in groups}
-    kinds = {base, *wishes.values()}
-    news = tx.entries.news(name, whom.frequency, sources, min(wish.since for wish in kinds))
-    one_by_one = options.frequencies[whom.frequency] == EACH_ENTRY and not first
-    most = 1 if one_by_one else options.max_entries
-    found, seen = portions(news, kinds, topics, most), last
-    if one_by_one:
-        seen = min((entry.number for waiting in found.values() for entry in waiting), default=last)
-        found = {wish: [entry for entry in waiting if entry.number == seen] for wish, waiting in found.items()}
-    back = options.first_issue if first else None
-    recent = tx.entries.recent(sources, now - back, most) if back else None
-    shares = {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}
+    shares, seen = _shares(tx, audience, settings, {base, *wishes.values()}, last, first=first)
     issue = Issue(
-        number=tx.issues.next_number(name),
-        publication=settings.publication(name),
+        number=tx.issues.next_number(audience.publication),
+        publication=settings.publication(audience.publication),
         created=now,
         entries=shares[base].told,
-        frequency=whom.frequency,
+        frequency=audience.frequency,
     )
-    return Draft(base=base, shares=shares, groups=wishes, issue=issue, audience=whom, seen=seen, last=last, first=first)
+    return Draft(
+        base=base, shares=shares, groups=wishes, issue=issue, audience=audience, seen=seen, last=last, first=first
+    )
+
+
+def _shares(
+    tx: Tx, audience: Audience, settings: Settings, wishes: Collection[Wish], last: int, *, first: bool
+) -> tuple[dict[Wish, Share], int]:
+    """What there is for each wish, and the number of the last entry that was looked at."""
+    name, options = audience.publication, settings.digest(audience.publication)
+    topics, sources = settings.publications[name].topics, settings.sources_of(name)
+    one_by_one = options.frequencies[audience.frequency] == EACH_ENTRY and not first
+    most = 1 if one_by_one else options.max_entries
+    news = tx.entries.news(name, audience.frequency, sources, min(wish.since for wish in wishes))
+    found, seen = portions(news, wishes, topics, most), last
+    if one_by_one:
+        found, seen = foremost(found, last)
+    back = options.first_issue if first else None
+    recent = tx.entries.recent(sources, audience.now - back, most) if back else None
+    return {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}, seen
 
 
 def _wish(group: Group, base: Wish, topics: Topics) -> Wish:
