@@ -47,7 +47,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Publication, Site
+from publisher.model import Publication, Site, digest_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -387,6 +387,11 @@ class Settings(_Part):
     def digests(self) -> dict[str, DigestSettings]:
         """The digests there are, by the name of their publication."""
         return {name: part.digest for name, part in self.publications.items() if part.digest}
+
+    @property
+    def digest_names(self) -> tuple[str, ...]:
+        """The ``digest_name`` of each schedule of each digest."""
+        return tuple(digest_name(name, key) for name, digest in self.digests.items() for key in digest.frequencies)
 
     def digest(self, name: str) -> DigestSettings:
         """The digest of that publication.
