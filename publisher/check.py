@@ -35,7 +35,8 @@ def check(settings: Settings, templates: Templates) -> Iterator[Finding]:
             yield from _of_a_mail(templates, f"publications.{name}.digest.template", f"{digest.template}.{kind}.j2")
         yield from _of_a_subject(templates, f"publications.{name}.digest.subject", digest.subject)
         ways = [settings.channels[channel].options.personal for channel in settings.publications[name].deliver]
-        if any(ways) and not settings.publications[name].recipients:
+        reaches = settings.publications[name].recipients or settings.subscriptions
+        if any(ways) and not reaches:
             yield Finding(f"publications.{name}.recipients", "nobody is named, so its issues reach no one", False)
     for name, source in settings.sources.items():
         path = getattr(source.options, "path", None)

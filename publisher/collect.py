@@ -120,9 +120,10 @@ class _Visit:
         )
 
     def _forget(self, tx: Tx, now: datetime) -> None:
-        """Let go of the contents that are old enough, unless they wait for an issue."""
-        waiting = (state.since for state in tx.publications.all() if state.schedule)
-        keep_after = min(waiting, default=tx.entries.last_number())
+        """Let go of the contents that are old enough, unless they wait for an issue, or for a reader's turn."""
+        waiting = [state.since for state in tx.publications.all() if state.schedule]
+        own = tx.subscribers.earliest()
+        keep_after = min(waiting if own is None else [*waiting, own], default=tx.entries.last_number())
         tx.entries.forget(self.work.subject, now - self.source.keep, _SPARED, keep_after)
 
 

@@ -131,6 +131,8 @@ class Publication:
     timezone: str = "UTC"
     formats: tuple[str, ...] = ()
     """The feed formats it is published in; the templates link only to those."""
+    archive: bool = False
+    """Whether anybody may read its past issues in the browser."""
 
     def address(self, file: str = "") -> str:
         """The public address of one of its files, of its page without one."""
@@ -186,6 +188,13 @@ class Issue:
     variant: str = ""
     """For which group of readers it is; empty: for all."""
 
+    @property
+    def address(self) -> str:
+        """Where it is read in the browser; empty where it is not."""
+        if not self.number or not self.publication.archive:
+            return ""
+        return self.publication.address("/".join(["issues", str(self.number), *filter(None, [self.variant])]))
+
     def document(self, name: str) -> Document:
         """The document of that name.
 
@@ -207,7 +216,7 @@ class Subscriber:
     unsubscribe: str = ""
     """Where they leave the list: a page, and one click from a mail program (RFC 8058); empty where there is none."""
     preferences: str = ""
-    """Where they choose what they get; empty where they cannot."""
+    """Where they choose what they get; where they cannot, where they leave."""
     language: str = ""
     """BCP 47 tag; empty: that of the publication."""
 
@@ -278,6 +287,15 @@ class State(StrEnum):
 # --- work ------------------------------------------------------------------------------------------------------------
 
 
+ENTRY_SLOT = "entry "
+"""How the slots begin of what goes by no clock; then comes the number of the entry."""
+
+
+def digest_name(publication: str, frequency: str = "") -> str:
+    """Under what a publication's issues by one of its schedules go: ``weekly``; ``weekly/daily`` beside the first."""
+    return f"{publication}/{frequency}" if frequency else publication
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One thing to do now: a step, and what it is done to."""
@@ -286,11 +304,12 @@ class Work:
     """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up, and
     ``bounces``, which reads what came back."""
     subject: str
-    """A source for collect, a publication for publish and compose, a channel for deliver, ``sign-ups`` for subscribe,
-    ``mailbox`` for bounces."""
+    """A source for collect, a publication for publish, a ``digest_name`` for compose, a channel for deliver,
+    ``sign-ups`` for subscribe, ``mailbox`` for bounces."""
     slot: str = ""
-    """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC), ``first …``
-    for the issue that looks back, ``by hand …`` when an operator asked."""
+    """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
+    offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,
+    ``first …`` for the issue that looks back, ``by hand …`` when an operator asked."""
     lane: str = ""
     """Works of one lane are done one after the other: visits to one host.  Empty: none waits for another."""
 
@@ -298,6 +317,14 @@ class Work:
     def run(self) -> str:
         """The name under which the store keeps the slots of such work."""
         return f"{self.step} {self.subject}"
+
+    @property
+    def wall(self) -> datetime | None:
+        """The naive time on each reader's own clock for which it is; None where it is not for such a time."""
+        if not self.slot[:1].isdigit():
+            return None
+        moment = datetime.fromisoformat(self.slot)
+        return moment if moment.tzinfo is None else None
 
     @property
     def is_first(self) -> bool:

@@ -6,16 +6,26 @@ slot missed while the house was down, a job lost by a killed process and a clock
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
-from publisher.model import Work
-from publisher.store import PublicationState, SourceState, Tx
-from publisher.timetable import EACH_ENTRY, Timetable, every, timetable
+from publisher.model import ENTRY_SLOT, Work, digest_name
+from publisher.store import Audience, PublicationState, SourceState, Tx
+from publisher.timetable import (
+    EACH_ENTRY,
+    FURTHEST,
+    Timetable,
+    every,
+    is_zone,
+    latest_wall,
+    moments,
+    timetable,
+    wall_times,
+)
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
@@ -27,35 +37,54 @@ _A_DAY = timedelta(days=1)
 
 
 def timetables(settings: Settings) -> dict[str, Timetable]:
-    """The timetable of each run there is, by the name of the run."""
+    """The timetable of each run there is that goes by the clock, by the name of the run."""
     visits = {f"collect {name}": every(source.every, spread=name) for name, source in settings.sources.items()}
-    issues = {f"compose {name}": times for name, times in _digest_timetables(settings).items()}
+    issues = {
+        f"compose {digest_name(name, frequency)}": timetable(text, settings.zone_of(name))
+        for name, digest in settings.digests.items()
+        for frequency, text in digest.frequencies.items()
+        if text != EACH_ENTRY
+    }
     inbox = settings.bounces.part("mailbox")
     return visits | issues | ({"bounces mailbox": every(inbox.options.every)} if inbox else {})
 
 
-def _digest_timetables(settings: Settings) -> dict[str, Timetable]:
-    """Of the publications whose digest goes by the clock."""
-    first = {name: digest.frequencies[""] for name, digest in settings.digests.items()}
-    return {name: timetable(text, settings.zone_of(name)) for name, text in first.items() if text != EACH_ENTRY}
-
-
 def register(tx: Tx, settings: Settings, now: datetime) -> None:
-    """Take note of digests that are new or differently scheduled.
+    """Take note of digests that are new or differently scheduled, and of frequencies that come and go.
 
     What is in the store when a digest is seen first is no news to its readers, and slots before that moment were never
     missed.
     """
     for name in settings.publications:
         digest = settings.digests.get(name)
-        plan = f"{digest.frequencies['']} {digest.timezone}" if digest else ""
-        known = tx.publications.get(name)
-        state = known or PublicationState(name=name, known=now)
-        if known and plan == known.schedule:
-            continue
-        if digest and not state.schedule:
-            state = replace(state, since=tx.entries.last_number(), opened=digest.first_issue is None)
-        tx.publications.put(replace(state, schedule=plan, known=now))
+        plans = {key: f"{text} {digest.timezone}" for key, text in digest.frequencies.items()} if digest else {"": ""}
+        for frequency, plan in plans.items():
+            looks_back = digest is not None and digest.first_issue is not None and not frequency
+            _note(tx, name, frequency, plan, now, opened=not looks_back)
+        _withdraw(tx, name, plans)
+
+
+def _note(tx: Tx, publication: str, frequency: str, plan: str, now: datetime, *, opened: bool) -> None:
+    name = digest_name(publication, frequency)
+    known = tx.publications.get(name)
+    state = known or PublicationState(name=name, known=now)
+    if known and plan == known.schedule:
+        return
+    if plan and not state.schedule:
+        state = replace(state, since=tx.entries.last_number(), opened=opened)
+        default = tx.publications.get(publication)
+        if frequency and default:  # whoever chose it when it was offered before has got the first one's issues since
+            tx.subscribers.hold_place(publication, frequency, default.since)
+    tx.publications.put(replace(state, schedule=plan, known=now))
+
+
+def _withdraw(tx: Tx, publication: str, offered: Collection[str]) -> None:
+    """Let the readers of frequencies that are not offered any more go on with the first, from where they stand."""
+    for state in tx.publications.all():
+        name, _, frequency = state.name.partition("/")
+        if name == publication and state.schedule and frequency not in offered:
+            tx.subscribers.hold_place(publication, frequency, state.since)
+            tx.publications.put(replace(state, schedule=""))
 
 
 # --- what is due, step by step ---------------------------------------------------------------------------------------
@@ -87,22 +116,51 @@ def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[W
 
 
 def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
-    """The publications whose digest's latest slot has not run, and the new ones whose first issue can be made."""
+    """The digests whose latest slot has not run, and the new ones whose first issue can be made."""
     works, states = [], {state.name: state for state in tx.sources.all()}
     known = {name: states.get(name) or SourceState(name=name) for name in settings.sources}
-    for name, times in _digest_timetables(settings).items():
-        state = tx.publications.get(name)
-        if state is None or not state.schedule:
-            continue
-        latest = times.latest(now)
-        if state.opened and latest < state.known:
-            continue
+    for name, digest in settings.digests.items():
         sources = [(known[source], settings.sources[source]) for source in settings.sources_of(name)]
-        if any(_is_awaited(*source, latest if state.opened else None, now) for source in sources):
-            continue
-        slot = latest.isoformat() if state.opened else f"first {state.known.isoformat()}"
-        works.append(Work(step="compose", subject=name, slot=slot))
+        for frequency in digest.frequencies:
+            state = tx.publications.get(digest_name(name, frequency))
+            slot = _latest(tx, settings, frequency, state, now) if state and state.schedule else None
+            if slot and (slot.visits or not any(_is_awaited(*source, slot.moment, now) for source in sources)):
+                works.append(Work(step="compose", subject=digest_name(name, frequency), slot=slot.name))
     return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
+
+
+class _Slot(NamedTuple):
+    name: str
+    moment: datetime | None = None
+    """None: the first issue's, which waits until each source was tried once."""
+    visits: bool = False
+    """It was a visit that brought it about: there is none to wait for."""
+
+
+def _latest(tx: Tx, settings: Settings, frequency: str, state: PublicationState, now: datetime) -> _Slot | None:
+    """The latest slot of a digest, as far as there was one since it is known."""
+    publication = state.name.partition("/")[0]
+    digest = settings.digest(publication)
+    if not state.opened:
+        return _Slot(f"first {state.known.isoformat()}")
+    if digest.frequencies[frequency] == EACH_ENTRY:
+        last = tx.entries.last_number()
+        return _Slot(f"{ENTRY_SLOT}{last}", visits=True) if last > state.since else None
+    if digest.by_readers_clocks and (times := wall_times(digest.frequencies[frequency])):
+        return _latest_wall(tx, settings, times, state, now)
+    latest = timetable(digest.frequencies[frequency], settings.zone_of(publication)).latest(now)
+    return _Slot(latest.isoformat(), latest) if latest >= state.known else None
+
+
+def _latest_wall(tx: Tx, settings: Settings, times: Timetable, state: PublicationState, now: datetime) -> _Slot | None:
+    """The latest time that the first of the readers' clocks has shown."""
+    run, home = Work(step="compose", subject=state.name).run, settings.site.timezone
+    if not tx.runs.is_open(run, latest_wall(times, now, [FURTHEST]).isoformat(), now):
+        return None  # no clock on earth is further: the readers need not be asked for theirs, which takes time
+    zones = {home, *filter(is_zone, tx.subscribers.zones(Audience.of(settings, state.name, now)))}
+    wall = latest_wall(times, now, zones)
+    moment = min(moments(wall, zones, home).values())
+    return _Slot(wall.isoformat(), moment) if moment >= state.known else None
 
 
 def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | None, now: datetime) -> bool:

@@ -41,10 +41,18 @@ class PublicationStatus:
     files: tuple[tuple[str, str], ...]
     """What readers may subscribe to: the format's name, and the file."""
     next_issue: datetime | None
-    """None: it has no digest."""
+    """By its first schedule; None: it has no digest, or one that goes by no clock."""
     recipients: int
+    """Who gets its issues because the configuration names them;"""
+    subscribers: int
+    """because they subscribe to it."""
     error: str
-    """Why its feeds or its issue could not be made at the last attempt."""
+    """Why its feeds or its issues could not be made at the last attempt."""
+
+    @property
+    def readers(self) -> int:
+        """How many there are of both; whoever is of both counts twice."""
+        return self.recipients + self.subscribers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,10 @@ class IssueStatus:
     id: int
     publication: str
     number: int
+    frequency: str
+    """Whose schedule it was made by; empty: the publication's first."""
+    variant: str
+    """For which group of readers; empty: for all."""
     subject: str
     created: datetime
     entries: int
@@ -62,6 +74,11 @@ class IssueStatus:
     paused: str
     """Why none of its deliveries is taken now."""
     deliveries: dict[State, int]
+
+    @property
+    def edition(self) -> str:
+        """Its number, with frequency and variant where it has them: ``12 daily de``."""
+        return " ".join(filter(None, [str(self.number), self.frequency, self.variant]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +113,13 @@ class Status:
         publications = [f"publication {p.name}: {p.error}" for p in self.publications if p.error]
         channels = [f"channel {c.name}: {c.error}" for c in self.channels if c.error]
         paused = [
-            f"issue {i.number} of {i.publication} is paused: {i.paused} (publisher issue resume {i.id})"
+            f"issue {i.edition} of {i.publication} is paused: {i.paused} (publisher issue resume {i.id})"
             for i in self.issues
             if i.paused
         ]
         stuck = [
-            f"issue {i.number} of {i.publication}: {count} deliveries {state} (publisher delivery list --state {state})"
+            f"issue {i.edition} of {i.publication}: {count} deliveries {state} "
+            f"(publisher delivery list --state {state})"
             for i in self.issues
             for state in (State.FAILED, State.PARKED, State.UNCERTAIN)
             if (count := i.deliveries.get(state, 0))
@@ -163,8 +181,7 @@ _FEEDS = {"rss": "RSS", "atom": "Atom", "json": "JSON Feed"}
 
 
 def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[PublicationStatus]:
-    rows, counts = [], tx.entries.counts()
-    states = {state.name: state for state in tx.publications.all()}
+    rows, counts, states = [], tx.entries.counts(), tx.publications.all()
     for name, options in settings.publications.items():
         publication, times = settings.publication(name), runs.get(f"compose {name}")
         rows.append(
@@ -176,7 +193,8 @@ def _publications(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: d
                 files=tuple((_FEEDS[kind], FILES[kind][0]) for kind in options.feeds.formats if kind in _FEEDS),
                 next_issue=times.next(now) if times else None,
                 recipients=len(options.recipients),
-                error=states[name].error if name in states else "",
+                subscribers=tx.subscribers.count(name, "active"),
+                error="; ".join(s.error for s in states if s.name.partition("/")[0] == name and s.error),
             )
         )
     return rows
@@ -188,6 +206,8 @@ def _issues(tx: Tx, most: int = 10) -> list[IssueStatus]:
             id=row.id,
             publication=row.publication,
             number=row.number,
+            frequency=row.frequency,
+            variant=row.variant,
             subject=row.subject,
             created=row.created,
             entries=row.entries,

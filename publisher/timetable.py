@@ -7,7 +7,7 @@ slots.  All others name times of day and are read by cronsim in the schedule's t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -25,7 +25,10 @@ _UNDERSTOOD = (
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 EACH_ENTRY = "each entry"
 """A schedule that goes by no clock, and so has no timetable: an issue for each entry, when it arrives."""
+FURTHEST = "Etc/GMT-14"
+"""The time zone whose clocks are ahead of all others on earth."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _MARGIN = timedelta(hours=3)
 """More than any hour that clocks repeat."""
 
@@ -69,6 +72,66 @@ def every(period: timedelta, *, spread: str = "") -> Timetable:
     """The timetable of what is done once in each period of whole seconds, at a moment of it that ``spread`` decides."""
     offset = timedelta(seconds=crc32(spread.encode()) % int(period.total_seconds()))
     return _Interval(period, _EPOCH + offset)
+
+
+def wall_times(text: str) -> Timetable | None:
+    """The times at which a schedule falls due on the wall clock of whoever looks at it, written as if they were UTC.
+
+    None where it names no time of day: the same moment then is a slot for all.
+    """
+    if text == EACH_ENTRY or not isinstance(times := timetable(text), _Calendar):
+        return None
+    return times
+
+
+def latest_wall(times: Timetable, now: datetime, zones: Collection[str]) -> datetime:
+    """The latest of these times, naive, that a clock in one of the zones has shown; those are names of zones."""
+    known = [time_zone(zone) for zone in zones]
+    furthest = max(now.astimezone(zone).replace(tzinfo=UTC) for zone in known)
+    # Whose clock is behind by more than the margin has not shown anything that the furthest has not.
+    ahead = [zone for zone in known if now.astimezone(zone).replace(tzinfo=UTC) >= furthest - _MARGIN]
+    slot = times.latest(furthest + _MARGIN)  # a clock that was set back has shown what it does not show now
+    while all(_moment(slot.replace(tzinfo=None), zone) > now for zone in ahead):
+        slot = times.latest(slot - _MICROSECOND)
+    return slot.replace(tzinfo=None)
+
+
+def moments(wall: datetime, zones: Iterable[str], home: str) -> dict[str, datetime]:
+    """When the clocks of time zones show that time, in UTC, the earliest first.
+
+    Where clocks show it twice it is the first time; where they skip it, the moment when they are set forward.
+
+    Args:
+        wall: a time of day on a date, naive.
+        zones: their names; what is no zone's name is at ``home``.
+    """
+    found = {zone: _moment(wall, _zone_or(zone, home)) for zone in zones}
+    return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is a time zone of that IANA name."""
+    try:
+        time_zone(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _zone_or(name: str, home: str) -> ZoneInfo:
+    return time_zone(name if name and is_zone(name) else home)
+
+
+def _moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    before, after = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if after >= before:  # it is shown once, or twice: fold=0 is the first time (PEP 495)
+        return before
+    # Skipped: the offset from before the change leads to a moment after it, and the other way round.
+    while before - after > _MICROSECOND:
+        middle = after + (before - after) / 2
+        is_past = middle.astimezone(zone).replace(tzinfo=None) >= wall
+        after, before = (after, middle) if is_past else (middle, before)
+    return before
 
 
 def time_zone(name: str) -> ZoneInfo:

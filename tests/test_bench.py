@@ -50,3 +50,13 @@ def test_the_conditions_are_said(told: str) -> None:
     assert re.search(
         r"\d+ cores, .* Python \d.* synchronous=FULL.* receiver: .*;\n8 connections .*;\nmessages of 6\d\.\d KB", told
     )
+
+
+def test_an_issue_for_many_readers_is_measured() -> None:
+    words = [sys.executable, "-m", "bench.readers"]
+    few = {"BENCH_SUBSCRIBERS": "500"}
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | few, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^composition +500 subscribers  50 groups +[\d.]+ s +[\d,]+ rows/s$", done.stdout, re.MULTILINE)
+    assert re.search(r"^peak memory +[\d,]+ MB ", done.stdout, re.MULTILINE)
+    assert "on disk, synchronous=FULL" in done.stdout

@@ -129,6 +129,13 @@ def test_preview_writes_the_next_issue_and_leaves_no_trace(config: Path, tmp_pat
     assert "there is: news" in publisher("-c", config, "preview", "nwes", code=2)
 
 
+def test_an_issue_can_be_asked_for_by_each_of_the_schedules(config: Path) -> None:
+    several = '{weekly: "mon 08:00", daily: "daily 08:00"}'
+    config.write_text(config.read_text().replace('"mon 08:00", first_issue: 5000w', several))
+    assert "nothing new, so no mail" in publisher("-c", config, "compose", "news/daily")
+    assert "there is: news, news/daily" in publisher("-c", config, "compose", "news/weekly", code=2)
+
+
 def test_send_mails_a_test_to_one_address_and_leaves_no_trace(config: Path) -> None:
     publisher("-c", config, "collect")
     assert publisher("-c", config, "send", "news", "--to", "me@example.org").startswith("me@example.org: sent")

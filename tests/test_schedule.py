@@ -13,6 +13,7 @@ from outside import Clock
 from publisher.app import STEPS, App, load
 from publisher.engine.local import Report
 from publisher.model import Later, Work
+from publisher.store import SubscriptionRow
 
 NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nText.\n"
 HOUSE = """
@@ -226,13 +227,22 @@ def test_a_source_whose_kind_has_a_fault_holds_up_no_issue(
     assert "unexpected ZeroDivisionError" in app.status().wrong[0]
 
 
-def test_a_digest_that_goes_by_no_clock_waits_for_no_slot(house: Callable[[], App], config: Path) -> None:
-    config.write_text(
-        config.read_text().replace('schedule: "mon 08:00"', "schedule: {now: each entry, daily: daily 08:00}")
-    )
+def test_a_digest_that_goes_by_no_clock_is_due_when_an_entry_arrived_and_makes_an_issue_of_each(
+    house: Callable[[], App], config: Path, clock: Clock, tmp_path: Path
+) -> None:
+    config.write_text(config.read_text().replace('schedule: "mon 08:00"', "schedule: each entry"))
     app = house()
     once(app)
     assert app.status().publications[-1].next_issue is None
+    assert due(app) == []
+    for title in ("Second", "Third"):
+        text = NOTE.format(title=title).replace("2026-10-01", f"{clock():%Y-%m-%dT%H:%M:%SZ}")
+        (tmp_path / f"notes/{title}.md").write_text(text)
+        clock.advance(hours=1)
+    reports = once(app)
+    assert [report.work.run for report in reports if report.work.step == "compose"] == ["compose weekly"]
+    assert [issue.entries for issue in app.status().issues] == [1, 1]
+    assert len(list((tmp_path / "outbox").glob("*.eml"))) == 2
     assert due(app) == []
 
 
@@ -250,3 +260,43 @@ def test_visits_to_one_host_go_in_one_lane_and_those_to_machines_of_ones_own_in_
     lanes = {work.subject: work.lane for work in app.due("collect")}
     app.close()
     assert lanes == {"a": "one.example", "b": "one.example", "c": "two.example", "own": "", "notes": ""}
+
+
+def test_each_frequency_has_slots_of_its_own(house: Callable[[], App], config: Path, clock: Clock) -> None:
+    once(house())
+    several = 'schedule: {weekly: "mon 08:00", daily: "daily 08:00"}'
+    config.write_text(config.read_text().replace('schedule: "mon 08:00"', several))
+    once(house())
+    clock.now = datetime(2026, 10, 20, 6, 0, tzinfo=UTC)
+    app = house()
+    for work in app.due("collect"):
+        app.do(work)
+    assert "compose weekly/daily" in due(app)
+    assert "compose weekly" not in due(app)
+    once(app)
+    assert due(app) == []
+    assert sorted(run for run in app.runs if run.startswith("compose")) == ["compose weekly", "compose weekly/daily"]
+
+
+def test_where_readers_clocks_count_an_issue_is_made_when_the_first_of_them_shows_its_time(
+    house: Callable[[], App], config: Path, clock: Clock
+) -> None:
+    config.write_text(config.read_text().replace('"mon 08:00"', '"mon 08:00", timezone: subscriber'))
+    app = house()
+    once(app)
+
+    def at(hour: int) -> bool:
+        clock.now = datetime(2026, 10, 25, hour, 0, tzinfo=UTC)
+        for work in app.due("collect"):
+            app.do(work)
+        return "compose weekly" in due(app)
+
+    assert not at(20)  # in Berlin it is Sunday evening, and nobody is anywhere else
+    with app.store.write() as tx:
+        row = tx.subscribers.add("kim@example.org", timezone="Pacific/Kiritimati", now=clock())
+        tx.subscribers.subscribe(SubscriptionRow(subscriber=row.id, publication="weekly", state="active"))
+    assert at(21)
+    [work] = app.due("compose")
+    assert work.slot == "2026-10-26T08:00:00"
+    app.do(work)
+    assert not at(23)

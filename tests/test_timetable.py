@@ -4,12 +4,22 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from publisher.timetable import EACH_ENTRY, Timetable, time_zone, timetable
+from publisher.timetable import (
+    EACH_ENTRY,
+    FURTHEST,
+    Timetable,
+    latest_wall,
+    moments,
+    time_zone,
+    timetable,
+    wall_times,
+)
 
 # Ordinary ones, one whose clocks change by half an hour, some that change at midnight, and one that left out a day.
 ZONES = [
@@ -29,7 +39,7 @@ TIMES = [f"{hour}:{minute:02}" for hour in range(24) for minute in (0, 15, 30, 4
 
 zones = st.sampled_from(ZONES)
 times = st.sampled_from(TIMES)
-moments = st.integers(0, 30 * 365 * 86400).map(
+instants = st.integers(0, 30 * 365 * 86400).map(
     lambda second: datetime(2005, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
 )
 schedules = st.one_of(
@@ -79,7 +89,7 @@ def slots(table: Timetable, begin: datetime, end: datetime) -> list[datetime]:
     return found
 
 
-@given(text=schedules, where=st.one_of(st.tuples(zones, moments), around_changes))
+@given(text=schedules, where=st.one_of(st.tuples(zones, instants), around_changes))
 @example(text="daily 02:30", where=("Europe/Berlin", datetime(2026, 10, 25, 1, 15, tzinfo=UTC)))
 @settings(max_examples=150, deadline=None)
 def test_now_lies_between_the_latest_slot_and_the_next(text: str, where: tuple[str, datetime]) -> None:
@@ -218,7 +228,7 @@ def test_a_misspelt_time_zone_is_met_with_the_right_one() -> None:
         time_zone("Europe/Lisabon")
 
 
-@given(names=st.lists(st.text(max_size=10), min_size=2, max_size=2, unique=True), now=moments)
+@given(names=st.lists(st.text(max_size=10), min_size=2, max_size=2, unique=True), now=instants)
 def test_names_spread_an_interval_but_do_not_change_it(names: list[str], now: datetime) -> None:
     tables = [timetable("every 6h", spread=name) for name in names]
     for table in tables:
@@ -242,3 +252,91 @@ def test_every_process_arrives_at_the_same_slots() -> None:
         for seed in ("1", "2")
     }
     assert len(runs) == 1
+
+
+# --- the time on the readers' own clocks -----------------------------------------------------------------------------
+
+EVERYWHERE = sorted(available_timezones() - {"localtime", "Factory"})
+walls = st.one_of(
+    st.datetimes(datetime.fromisoformat("2015-01-01"), datetime.fromisoformat("2030-01-01")),
+    around_changes.flatmap(
+        lambda drawn: st.just(drawn[1].astimezone(time_zone(drawn[0])).replace(tzinfo=None, second=0, microsecond=0))
+    ),
+)
+
+
+@given(wall=walls, zone=st.sampled_from(EVERYWHERE))
+@settings(max_examples=300, deadline=None)
+def test_a_clock_shows_a_time_at_its_moment_and_had_not_shown_it_before(wall: datetime, zone: str) -> None:
+    [moment] = moments(wall, [zone], "UTC").values()
+    tz = time_zone(zone)
+    assert moment.astimezone(tz).replace(tzinfo=None) >= wall
+    before = moment - timedelta(microseconds=1)
+    assert before.astimezone(tz).replace(tzinfo=None) < wall
+
+
+@given(wall=walls, later=st.timedeltas(timedelta(0), timedelta(hours=3)), zone=st.sampled_from(EVERYWHERE))
+@settings(max_examples=200, deadline=None)
+def test_a_later_time_is_never_shown_first(wall: datetime, later: timedelta, zone: str) -> None:
+    first, second = (moments(time, [zone], "UTC")[zone] for time in (wall, wall + later))
+    assert first <= second
+
+
+def test_moments_come_in_their_order_and_what_is_no_zone_is_at_home() -> None:
+    found = moments(
+        datetime.fromisoformat("2026-11-30T08:00"),
+        ["Pacific/Honolulu", "", "Mars/Olympus", "Pacific/Kiritimati"],
+        "Europe/Berlin",
+    )
+    assert list(found) == ["Pacific/Kiritimati", "", "Mars/Olympus", "Pacific/Honolulu"]
+    assert [moment.isoformat()[5:16] for moment in found.values()] == [
+        "11-29T18:00",
+        "11-30T07:00",
+        "11-30T07:00",
+        "11-30T18:00",
+    ]
+
+
+@pytest.mark.parametrize(("wall", "moment"), [("2026-03-29T02:30", "01:00"), ("2026-10-25T02:30", "00:30")])
+def test_half_past_two_is_once_on_a_clock_that_skips_or_repeats_it(wall: str, moment: str) -> None:
+    found = moments(datetime.fromisoformat(wall), ["Europe/Berlin"], "UTC")
+    assert f"{found['Europe/Berlin']:%H:%M}" == moment
+
+
+@given(
+    text=st.sampled_from(["daily {}", "weekdays {}", "mon,thu {}", "monthly 31 {}"]).flatmap(
+        lambda text: times.map(text.format)
+    )
+    | st.sampled_from(["*/30 1-3 * * *", "0 * * * *"]),
+    where=around_changes,
+    others=st.lists(st.sampled_from(EVERYWHERE), max_size=5),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_latest_time_is_the_last_that_the_first_of_the_clocks_has_shown(
+    text: str, where: tuple[str, datetime], others: list[str]
+) -> None:
+    zone, now = where
+    table = wall_times(text)
+    assert table
+    latest = latest_wall(table, now, [zone, *others])
+    following = table.next(latest.replace(tzinfo=UTC)).replace(tzinfo=None)
+    assert min(moments(latest, [zone, *others], "UTC").values()) <= now
+    assert min(moments(following, [zone, *others], "UTC").values()) > now
+    assert latest_wall(table, now, [FURTHEST]) >= latest
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "Asia/Beirut", "America/Havana"])
+@pytest.mark.parametrize("at", ["00:00", "02:15"])
+@pytest.mark.parametrize("month", [3, 10])
+def test_a_time_of_each_day_becomes_due_once_and_in_order(zone: str, at: str, month: int) -> None:
+    table = wall_times(f"daily {at}")
+    assert table
+    begin = datetime(2026, month, 1, 12, tzinfo=UTC)
+    seen = [latest_wall(table, begin + timedelta(minutes=30 * step), [zone]) for step in range(48 * 40)]
+    assert seen == sorted(seen)
+    assert len(set(seen)) == 41
+
+
+@pytest.mark.parametrize("text", [EACH_ENTRY, "every 2h"])
+def test_what_names_no_time_of_day_is_on_no_wall_clock(text: str) -> None:
+    assert wall_times(text) is None

@@ -22,7 +22,7 @@ def list_(as_json: AsJson = False) -> None:
         if as_json:
             return print_json(rows)
         lines = [
-            (i.id, i.publication, i.number, local(app, i.created), i.entries, i.subject, counts(i.deliveries))
+            (i.id, i.publication, i.edition, local(app, i.created), i.entries, i.subject, counts(i.deliveries))
             for i in rows
         ]
         return table("", ("id", "publication", "number", "made", "entries", "subject", "deliveries"), lines)

@@ -26,10 +26,10 @@ def status(as_json: AsJson = False) -> None:
             for s in picture.sources
         ]
         table("Sources", ("name", "kind", "entries", "visited", "next", "health"), sources)
-        publications = [(p.name, local(app, p.next_issue), p.recipients, p.url) for p in picture.publications]
-        table("Publications", ("name", "next issue", "recipients", "address"), publications)
+        publications = [(p.name, local(app, p.next_issue), p.readers, p.url) for p in picture.publications]
+        table("Publications", ("name", "next issue", "readers", "address"), publications)
         issues = [
-            (f"{i.publication} {i.number}", local(app, i.created), i.entries, i.subject, counts(i.deliveries))
+            (f"{i.publication} {i.edition}", local(app, i.created), i.entries, i.subject, counts(i.deliveries))
             for i in picture.issues
         ]
         table("Last issues", ("issue", "made", "entries", "subject", "deliveries"), issues)

@@ -94,12 +94,14 @@ def publish(publications: Annotated[list[str] | None, typer.Argument(help="All i
 
 
 @cli.command()
-def compose(publication: Annotated[str, typer.Argument(help="One with a digest.")]) -> None:
+def compose(
+    publication: Annotated[str, typer.Argument(help="One with a digest; weekly/daily: by its schedule named daily.")],
+) -> None:
     """Make an issue of what is waiting, now instead of at its slot; deliver sends it.
 
     Example: publisher compose weekly && publisher deliver
     """
-    by_hand("compose", [publication], lambda app: app.settings.digests)
+    by_hand("compose", [publication], lambda app: app.settings.digest_names)
 
 
 @cli.command()

@@ -24,11 +24,20 @@ from ruamel.yaml import YAML
 from publisher.config.critic import Critic, without_password
 from publisher.config.places import at
 from publisher.config.reader import Reader
-from publisher.config.settings import ChannelSettings, Kinds, Settings, SourceSettings, context, model_of
+from publisher.config.settings import (
+    ChannelSettings,
+    DigestSettings,
+    Kinds,
+    Settings,
+    SourceSettings,
+    TopicSettings,
+    context,
+    model_of,
+)
 from publisher.errors import ConfigError
 from publisher.options import MASK, spell
 
-__all__ = ["ChannelSettings", "Settings", "SourceSettings", "load", "schema", "show"]
+__all__ = ["ChannelSettings", "DigestSettings", "Settings", "SourceSettings", "TopicSettings", "load", "schema", "show"]
 
 _OUTBOX = {"kind": "folder", "path": "outbox"}
 

@@ -47,7 +47,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Publication, Site
+from publisher.model import Publication, Site, digest_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -239,6 +239,11 @@ class DigestSettings(_Heir):
         return {"": first, **dict(others)}
 
     @property
+    def by_readers_clocks(self) -> bool:
+        """Whether each reader gets an issue when it is time where they live."""
+        return self.timezone == SUBSCRIBER
+
+    @property
     def default_frequency(self) -> str:
         """The written name of the first schedule; empty where there is but one, without a name."""
         return "" if isinstance(self.schedule, str) else next(iter(self.schedule))
@@ -398,6 +403,11 @@ class Settings(_Part):
         """The digests there are, by the name of their publication."""
         return {name: part.digest for name, part in self.publications.items() if part.digest}
 
+    @property
+    def digest_names(self) -> tuple[str, ...]:
+        """The ``digest_name`` of each schedule of each digest."""
+        return tuple(digest_name(name, key) for name, digest in self.digests.items() for key in digest.frequencies)
+
     def digest(self, name: str) -> DigestSettings:
         """The digest of that publication.
 
@@ -421,7 +431,7 @@ class Settings(_Part):
     def zone_of(self, name: str) -> str:
         """The time zone of a publication's dates and schedules: the site's where each reader has one of their own."""
         digest = self.digests.get(name)
-        return digest.timezone if digest and digest.timezone != SUBSCRIBER else self.site.timezone
+        return digest.timezone if digest and not digest.by_readers_clocks else self.site.timezone
 
     def sources_of(self, name: str) -> tuple[str, ...]:
         """The names of a publication's sources; all of them, in the order of the file, for ``*``."""
@@ -443,6 +453,7 @@ class Settings(_Part):
             language=part.language,
             timezone=self.zone_of(name),
             formats=part.feeds.formats,
+            archive=self.subscriptions is not None and self.subscriptions.archive == "public",
         )
 
 

@@ -9,9 +9,9 @@ from publisher.config import ChannelSettings, Settings
 from publisher.mime import message_id
 from publisher.model import Issue, Parcel, Publication, Subscriber
 from publisher.renderers import DigestRenderer, digest
-from publisher.store import Leased, Store
+from publisher.store import IssueRow, Leased, Store
 from publisher.templating import Templates
-from publisher.tokens import token
+from publisher.tokens import preferences_link, token
 
 
 @dataclass
@@ -39,8 +39,7 @@ class Packer:
             RenderError: its issue cannot be rendered for this reader.
             StoreError: its issue cannot be read.
         """
-        link = self._leave + token("unsubscribe", row.id, self.secret)
-        subscriber = Subscriber(address=row.recipient, unsubscribe=link)
+        subscriber = self._reader(row)
         return Parcel(
             delivery=row.id,
             recipient=row.recipient,
@@ -48,6 +47,18 @@ class Packer:
             issue=self._issue_for(row, subscriber),
             subscriber=subscriber,
             token=token("bounce", row.id, self.secret),
+        )
+
+    def _reader(self, row: Leased) -> Subscriber:
+        leave = self._leave + token("unsubscribe", row.id, self.secret)
+        if row.subscriber is None:
+            return Subscriber(address=row.recipient, unsubscribe=leave, preferences=leave)
+        return Subscriber(
+            address=row.recipient,
+            name=row.name,
+            unsubscribe=leave,
+            preferences=preferences_link(self.settings.site.url, self.secret, row.subscriber, row.links),
+            language=row.language,
         )
 
     def _issue_for(self, row: Leased, subscriber: Subscriber) -> Issue:
@@ -77,7 +88,7 @@ class Packer:
         return Issue(
             id=row.id,
             number=row.number,
-            publication=self._publication(row.publication),
+            publication=self._publication(row),
             created=row.created,
             entries=entries,
             subject=row.subject,
@@ -86,8 +97,10 @@ class Packer:
             variant=row.variant,
         )
 
-    def _publication(self, name: str) -> Publication:
-        """The publication of an issue; it may have been taken out of the configuration since."""
-        if name in self.settings.publications:
-            return self.settings.publication(name)
-        return Publication(name=name, title=name, site=self.settings.model_site())
+    def _publication(self, row: IssueRow) -> Publication:
+        """The publication of an issue, in its language; it may have been taken out of the configuration since."""
+        name = row.publication
+        if name not in self.settings.publications:
+            return Publication(name=name, title=name, site=self.settings.model_site())
+        found = self.settings.publication(name)
+        return replace(found, language=row.language or found.language)

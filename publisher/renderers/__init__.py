@@ -121,4 +121,8 @@ def notice(templates: Templates) -> NoticeRenderer:
 
 def example(site: Site) -> Subscriber:
     """Who reads an issue that goes to nobody: one that is only looked at."""
-    return Subscriber(address="reader@example.org", unsubscribe=f"{site.url}/unsubscribe/example")
+    return Subscriber(
+        address="reader@example.org",
+        unsubscribe=f"{site.url}/unsubscribe/example",
+        preferences=f"{site.url}/preferences/example",
+    )

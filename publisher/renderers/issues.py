@@ -40,9 +40,10 @@ _MARKUP = 4
 class Digest:
     """Makes ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``.
 
-    Templates know: ``publication``, ``site``, ``issue``, ``entries`` (complete: each has a title, a link and a date)
-    and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for; and ``subscriber``.  The
-    subject's template knows ``publication``, ``issue``, ``entries`` and ``subscriber``.
+    Templates know: ``publication`` and its ``language``, ``site``, ``issue``, ``entries`` (complete: each has a title,
+    a link and a date) and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for; and
+    ``subscriber``.  The subject's template knows ``publication``, ``language``, ``issue``, ``entries`` and
+    ``subscriber``.
     """
 
     templates: Templates
@@ -85,7 +86,12 @@ class Digest:
     def _subject(self, issue: Issue, reader: Subscriber) -> str:
         publication = issue.publication
         line = self.templates.render_text(
-            self.subject, publication=publication, issue=issue, entries=issue.entries, subscriber=reader
+            self.subject,
+            publication=publication,
+            language=publication.language,
+            issue=issue,
+            entries=issue.entries,
+            subscriber=reader,
         )
         return one_line(line, _SUBJECT) or one_line(publication.title, _SUBJECT)
 
@@ -105,6 +111,7 @@ class Digest:
         return self.templates.render(
             f"{self.template}.{kind}.j2",
             publication=issue.publication,
+            language=issue.publication.language,
             site=issue.publication.site,
             issue=issue,
             entries=issue.entries,

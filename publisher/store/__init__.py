@@ -18,9 +18,11 @@ from publisher.store.rows import (
     UNPROVEN,
     ApiToken,
     Arrival,
+    Audience,
     ChannelState,
     ConsentRow,
     DeliveryRow,
+    Group,
     IssueRow,
     Known,
     Leased,
@@ -33,6 +35,8 @@ from publisher.store.rows import (
     SubscriberRow,
     SubscriptionRow,
     Suppression,
+    Twin,
+    Waiting,
 )
 
 if TYPE_CHECKING:
@@ -54,9 +58,11 @@ __all__ = [
     "UNPROVEN",
     "ApiToken",
     "Arrival",
+    "Audience",
     "ChannelState",
     "ConsentRow",
     "DeliveryRow",
+    "Group",
     "IssueRow",
     "Known",
     "Leased",
@@ -70,7 +76,9 @@ __all__ = [
     "SubscriberRow",
     "SubscriptionRow",
     "Suppression",
+    "Twin",
     "Tx",
+    "Waiting",
     "open_store",
 ]
 

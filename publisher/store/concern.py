@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import JSON, cast, func, literal, select
+from sqlalchemy import JSON, BigInteger, cast, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from publisher.mime import address_key
@@ -17,7 +18,7 @@ from publisher.store.tables import counters, meta
 from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Executable, Select, Table, TableValuedAlias
+    from sqlalchemy import CTE, Connection, Executable, Select, Table, TableValuedAlias
     from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ LEASE = timedelta(minutes=15)
 """How long a process of another machine that fell silent keeps what it holds; longer than any one message may take."""
 
 _CHUNK = 500
+_ROOM = 64 * 1024  # KiB
 _HASH_BYTES = 20
 
 
@@ -74,9 +76,28 @@ class Concern:
         keys = [column.name for column in table.primary_key]
         self._connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=row))
 
+    @contextmanager
+    def _roomy(self) -> Iterator[None]:
+        """Let SQLite keep more in memory than it usually does, for what touches an index all over."""
+        if self._connection.dialect.name != "sqlite":
+            yield
+            return
+        usual = self._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+        self._connection.exec_driver_sql(f"PRAGMA cache_size = -{_ROOM}")
+        yield  # after an error the connection stays as it is, which does no harm
+        self._connection.exec_driver_sql(f"PRAGMA cache_size = {usual}")
+        self._connection.exec_driver_sql("PRAGMA shrink_memory")
+
     def _count(self, statement: Executable, rows: Sequence[dict[str, Any]] | None = None) -> int:
         """Execute a statement and tell how many rows it wrote; SQLAlchemy forgets that of an INSERT unless asked."""
         return self._connection.execute(statement, rows, execution_options={"preserve_rowcount": True}).rowcount
+
+    def _table(self, name: str, numbers: Mapping[str, int]) -> CTE:
+        """A table for one statement, of ``key`` and ``value``."""
+        each = "json_each_text" if self._connection.dialect.name == "postgresql" else "json_each"
+        told = getattr(func, each)(literal(dict(numbers), JSON)).table_valued("key", "value")
+        # Materialised, so that it is read once and SQLite makes an index for it.
+        return select(told.c.key, cast(told.c.value, BigInteger).label("value")).cte(name).prefix_with("MATERIALIZED")
 
     def _draw(self, counter: str, count: int = 1) -> int:
         """Take the next ``count`` values of a counter and return the first.

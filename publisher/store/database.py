@@ -98,6 +98,7 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
         raise StoreError(f"{folder}: cannot be created: {error.strerror}", hint=_RIGHTS) from error
     # As many connections as there are threads.  None is given back with a transaction open, so there is none to undo.
     engine = sqlalchemy.create_engine(url, max_overflow=-1, pool_reset_on_return=None)
+    engine.dialect.cte_follows_insert = True  # Python's driver counts no rows of a statement that begins with WITH
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

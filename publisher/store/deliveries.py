@@ -21,24 +21,31 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
+    false,
     func,
     literal,
     null,
     or_,
     select,
     true,
+    type_coerce,
     update,
 )
 
 from publisher.model import State
+from publisher.store.audience import READERS, group_key, key_of, listening
 from publisher.store.concern import LEASE, Concern, chunks
 from publisher.store.issues import finish
-from publisher.store.rows import FINAL, OWN, DeliveryRow, Leased, Settled
-from publisher.store.tables import Moment, Words, deliveries, issues, suppressions
+from publisher.store.rows import FINAL, OWN, Audience, DeliveryRow, Group, Leased, Settled
+from publisher.store.tables import Moment, Words, deliveries, issues, stored_moment, subscribers, suppressions
 
 _is_open = deliveries.c.settled.is_(None)
 _waiting = case((deliveries.c.tries == 0, State.PLANNED), else_=State.DEFERRED)
 _LEASED = ("id", "issue", "recipient", "tries", "first_try", "faults", "subscriber")
+_THEIRS = {"name": "", "links": 0, "language": ""}
+"""What is told of whose delivery it is, and what instead where it is nobody's."""
+_TOLD = (*_LEASED, *_THEIRS)
 _STUCK = (State.FAILED, State.PARKED, State.UNCERTAIN)
 _IN_DOUBT = "it was on its way when the process that sent it came to an end"
 _PLANNED_AT_ONCE = 5_000
@@ -56,31 +63,79 @@ class Deliveries(Concern):
     """All deliveries of all issues."""
 
     def plan(
-        self, issue: int, recipients: Iterable[tuple[str, str]], now: datetime, *, subscriber: int | None = None
+        self,
+        issue: int,
+        recipients: Iterable[tuple[str, str]],
+        now: datetime,
+        *,
+        subscriber: int | None = None,
+        at: datetime | None = None,
     ) -> int:
         """Write a delivery for each channel and recipient, thousands with one statement.
 
         Args:
             subscriber: whose they are, where they are somebody's.
+            at: when they may be taken; left out: now.
 
         Returns:
             How many are new: what is planned already is left as it is.
         """
+        row: dict[str, Any] = {"issue": issue, "state": State.PLANNED, "tries": 0, "planned": now}
+        row |= {"next_at": at or now, "owner": "", "detail": "", "subscriber": subscriber}
         by_channel = groupby(recipients, key=itemgetter(0))
         return sum(
-            self._plan(issue, channel, [recipient for _, recipient in chunk], now, subscriber)
+            self._plan(row | {"channel": channel}, [recipient for _, recipient in chunk])
             for channel, pairs in by_channel
             for chunk in chunks(pairs, _PLANNED_AT_ONCE)
         )
 
-    def _plan(self, issue: int, channel: str, recipients: Sequence[str], now: datetime, subscriber: int | None) -> int:
+    def _plan(self, row: dict[str, Any], recipients: Sequence[str]) -> int:
         listed = self._elements(recipients)
-        row: dict[str, Any] = {"issue": issue, "channel": channel, "state": State.PLANNED, "tries": 0, "planned": now}
-        row |= {"next_at": now, "owner": "", "detail": "", "subscriber": subscriber}
         constants = [literal(value, deliveries.c[name].type).label(name) for name, value in row.items()]
         rows = select(*constants, listed.c.value).where(true())  # without a WHERE, SQLite takes ON CONFLICT for a join
         insert = self._insert(deliveries).from_select([*row, "recipient"], rows, include_defaults=False)
         return self._count(insert.on_conflict_do_nothing())
+
+    def plan_readers(
+        self,
+        audience: Audience,
+        channel: str,
+        issues: Mapping[Group, int],
+        now: datetime,
+        *,
+        base: int | None,
+        at: datetime,
+        moments: Mapping[str, datetime],
+    ) -> int:
+        """Write a delivery for each reader of these groups with one statement: it takes as long as the database does.
+
+        Args:
+            issues: which issue each group gets.
+            base: the issue that has been planned for those whom the configuration names; they do not get another one.
+            at: when the deliveries may be taken;
+            moments: of readers in these time zones then, however early. What is due first gets the lowest id.
+
+        Returns:
+            How many.
+        """
+        made = self._table("made", {key_of(group): issue for group, issue in issues.items()})
+        clocks = self._table("clocks", {zone: stored_moment(moment) for zone, moment in moments.items()})
+        due = type_coerce(func.coalesce(clocks.c.value, literal(at, Moment)), Moment)
+        row: dict[str, Any] = {"channel": channel, "state": State.PLANNED, "tries": 0, "planned": now}
+        row |= {"owner": "", "detail": ""}
+        constants = [literal(value, deliveries.c[name].type).label(name) for name, value in row.items()]
+        who = READERS.join(made, made.c.key == group_key(audience))
+        who = who.outerjoin(clocks, clocks.c.key == subscribers.c.timezone)
+        told = [made.c.value.label("issue"), due.label("next_at"), subscribers.c.id.label("subscriber")]
+        rows = select(*constants, *told, subscribers.c.address.label("recipient")).select_from(who)
+        rows = rows.where(*listening(audience), ~_is_planned(base, channel))
+        # Found first and sorted then, for SQLite would ask for each group anew if it had to do both at once; and in the
+        # order of the widest index, which it otherwise would read and write over and over.
+        found = rows.cte("found").prefix_with("MATERIALIZED")
+        ordered = select(found).where(true()).order_by(found.c.next_at, found.c.recipient)
+        insert = self._insert(deliveries).from_select(found.c.keys(), ordered, include_defaults=False)
+        with self._roomy():
+            return self._count(insert.on_conflict_do_nothing())
 
     def take_over(self, channel: str, now: datetime, *, most: int, hold: bool) -> int:
         """Free the deliveries of a channel that were being sent by a process that is no more, that fell silent, or by
@@ -127,7 +182,7 @@ class Deliveries(Concern):
         if rows:
             taken = update(deliveries).where(deliveries.c.id.in_(self._listed([row.id for row in rows], BigInteger)))
             self._connection.execute(taken.values(state=State.SENDING, owner=self._owner, next_at=now + LEASE))
-        return [Leased(**dict(zip(_LEASED, row, strict=False))) for row in rows]
+        return [Leased(**dict(zip(_TOLD, row, strict=False))) for row in rows]
 
     def _wanted(self, first: Select[Any], now: datetime) -> Sequence[Row[Any]]:
         """The first that are due and may be sent; looks past those that may not: none means that nothing is due."""
@@ -285,11 +340,22 @@ def _due(but: frozenset[str]) -> Select[Any]:
     due += [deliveries.c.next_at <= bindparam("now", type_=Moment), deliveries.c.state != State.SENDING]
     due += [(deliveries.c.faults > 0) == bindparam("suspect", type_=Boolean)]
     due += [~deliveries.c.recipient.iendswith(f"@{domain}", autoescape=True) for domain in but]
-    columns = [deliveries.c[name] for name in _LEASED]
+    columns: list[ColumnElement[Any]] = [deliveries.c[name] for name in _LEASED]
+    columns += [func.coalesce(subscribers.c[name], default).label(name) for name, default in _THEIRS.items()]
     columns += [issues.c.publication, issues.c.number]
     first = select(*columns).join(issues, issues.c.id == deliveries.c.issue).where(*due)
+    first = first.outerjoin(subscribers, subscribers.c.id == deliveries.c.subscriber)
     first = first.order_by(deliveries.c.issue, deliveries.c.id).limit(bindparam("most", type_=Integer))
     return first.with_for_update(skip_locked=True, of=deliveries)
+
+
+def _is_planned(issue: int | None, channel: str) -> ColumnElement[bool]:
+    """Whether an issue goes to a subscriber's address, written as they do or in its plainest form."""
+    if issue is None:
+        return false()
+    same = deliveries.alias()
+    names = (subscribers.c.address, subscribers.c.key)
+    return exists().where(same.c.issue == issue, same.c.channel == channel, same.c.recipient.in_(names))
 
 
 def _is_unwanted(row: Any, names: tuple[str, str], closed: Mapping[str, Mapping[str, str]]) -> bool:

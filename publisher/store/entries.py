@@ -6,7 +6,7 @@ at its arrival, and a source's mark its value at the last change of any kind.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
 from typing import Any
@@ -29,11 +29,12 @@ from sqlalchemy import (
 from publisher.model import Entry, Item
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
-from publisher.store.rows import Arrival, Known
+from publisher.store.rows import Arrival, Known, Twin, Waiting
 from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, versions
 
 _COUNTER = "entries"
 _FORMER = 10
+_PAGE = 500
 _remembered = not_(entries.c.forgotten)
 _START = datetime.min.replace(tzinfo=UTC)
 _END = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
@@ -175,14 +176,36 @@ class Entries(Concern):
             rows |= {row.number: row for row in found}
         return tuple(entry(rows[number]) for number in numbers)
 
-    def waiting(self, publication: str, sources: Collection[str], since: int, limit: int) -> tuple[Entry, ...]:
-        """The news that no issue of the publication has told, in order of arrival.
+    def news(self, publication: str, frequency: str, sources: Collection[str], since: int) -> Iterator[Waiting]:
+        """What arrived in these sources after an entry and is no backlog, in order of arrival; read page by page.
 
-        An entry is told, too, when the issue had another entry with its uid.  Backlog is no news.
+        Args:
+            publication: whose issues are asked whether they told it…
+            frequency: …those of this one of its schedules.
+            since: the number of that entry.
         """
-        news = (entries.c.number > since, ~entries.c.backlog, _remembered, ~_was_told(publication))
-        ordered = select(entries).where(entries.c.source.in_(sources), *news).order_by(entries.c.number).limit(limit)
-        return self._list(ordered)
+        told = _was_told(publication, frequency)
+        while page := self._news_page(sources, since):
+            twins = self._twins({row.uid for row in page}, told, sources)
+            yield from (Waiting(entry=entry(row), twins=twins[row.uid]) for row in page)
+            since = page[-1].number
+
+    def _news_page(self, sources: Collection[str], since: int) -> Sequence[Row[Any]]:
+        news = (entries.c.source.in_(sources), entries.c.number > since, ~entries.c.backlog, _remembered)
+        return self._connection.execute(select(entries).where(*news).order_by(entries.c.number).limit(_PAGE)).all()
+
+    def _twins(
+        self, uids: Collection[str], told: ColumnElement[bool], sources: Collection[str]
+    ) -> dict[str, tuple[Twin, ...]]:
+        """All news with these public identities: of the sources, or told."""
+        found: dict[str, tuple[Twin, ...]] = {}
+        for chunk in chunks(uids):
+            same = select(entries, told.label("told")).where(entries.c.uid.in_(chunk))
+            for row in self._connection.execute(same.order_by(entries.c.number)):
+                if row.told or (row.source in sources and not row.backlog):
+                    twin = Twin(entry=entry(row), told=row.told, forgotten=row.forgotten)
+                    found[row.uid] = (*found.get(row.uid, ()), twin)
+        return found
 
     def recent(self, sources: Collection[str], after: datetime, limit: int) -> tuple[Entry, ...]:
         """The entries from a moment on, backlog too, oldest first by moment."""
@@ -285,12 +308,7 @@ def _too_old(number: int, version: int) -> tuple[ColumnElement[bool], ...]:
     return (versions.c.number == number, versions.c.version <= version - _FORMER, not_(exists().where(*told)))
 
 
-def _was_told(publication: str) -> ColumnElement[bool]:
-    """Whether an issue of the publication has this entry, or another one with its uid.
-
-    Two levels, so that SQLite looks up the uid first and not all that the publication ever told.
-    """
-    same = entries.alias()
-    issue = issues.c.id == issue_entries.c.issue
-    in_issue = exists().where(issue_entries.c.number == same.c.number, issue, issues.c.publication == publication)
-    return exists().where(same.c.uid == entries.c.uid, in_issue)
+def _was_told(publication: str, frequency: str) -> ColumnElement[bool]:
+    """Whether an issue for all had an entry."""
+    of = (issues.c.publication == publication, issues.c.frequency == frequency, issues.c.variant == "")
+    return exists().where(issue_entries.c.number == entries.c.number, issues.c.id == issue_entries.c.issue, *of)

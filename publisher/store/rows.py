@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from publisher.model import Item, State
+from publisher.model import Entry, Item, State
+
+if TYPE_CHECKING:
+    from publisher.config import Settings
 
 FINAL = (State.SENT, State.FAILED, State.SUPPRESSED)
 OPEN = tuple(state for state in State if state not in FINAL)
@@ -66,12 +70,32 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """An entry with a certain public identity."""
+
+    entry: Entry
+    told: bool
+    """An issue for all had it, of the publication and the frequency that was asked about."""
+    forgotten: bool
+    """Its content is gone, and with it its tags."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A piece of news, and what may have told it before."""
+
+    entry: Entry
+    twins: tuple[Twin, ...]
+    """All entries of its public identity, itself among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublicationState:
-    """How a publication stands."""
+    """How a publication stands; or, under ``weekly/daily``, one of its frequencies beside the first."""
 
     name: str
     since: int = 0
-    """The number of the last entry that its digest has dealt with."""
+    """The number of the last entry that its digest has dealt with: what comes after it waits for the next issue."""
     opened: bool = False
     """Its first issue was made, or had nothing to tell."""
     schedule: str = ""
@@ -154,6 +178,10 @@ class Leased:
     """How often in a row it broke us, or those that were sending it came to an end."""
     subscriber: int | None = None
     """Whose it is; None: of somebody whom the configuration names."""
+    name: str = ""
+    """The subscriber's, as are the rest."""
+    links: int = 0
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +290,42 @@ class SubscriptionRow:
     """When it began to wait for their confirmation."""
     confirmed: datetime | None = None
     left: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """For whom the issues of one frequency of a publication are: those who subscribe to it and do not pause."""
+
+    publication: str
+    frequency: str = ""
+    """The name of the schedule; empty: the first."""
+    others: tuple[str, ...] = ()
+    """The names of the schedules beside the first: it is for all who want none of these."""
+    language: str
+    """The publication's, in which those read it who ask for no other."""
+    now: datetime
+    """When it is asked who pauses."""
+
+    @classmethod
+    def of(cls, settings: Settings, name: str, now: datetime) -> Audience:
+        """For whom the issues are that go under a ``digest_name``."""
+        publication, _, frequency = name.partition("/")
+        others = tuple(filter(None, settings.digest(publication).frequencies))
+        language = settings.publications[publication].language
+        return cls(publication=publication, frequency=frequency, others=others, language=language, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Those of an audience who want the same of it, in the same language, from the same entry on."""
+
+    language: str = ""
+    """BCP 47 tag; empty: the publication's."""
+    topics: tuple[str, ...] = ()
+    since: int | None = None
+    """See ``SubscriptionRow.since``."""
+    count: int = field(default=0, compare=False)
+    """How many they were when they were counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, not_, or_, select, update
 
+from publisher.model import ENTRY_SLOT
 from publisher.store.concern import LEASE, Concern
 from publisher.store.rows import Run
 from publisher.store.tables import runs
@@ -36,7 +37,8 @@ class Runs(Concern):
             False when it is no longer ours, or has finished.
         """
         ended = update(runs).where(*self._ours(schedule, slot)).values(finished=now, detail=detail)
-        if slot[:1].isdigit():  # a moment: the latest of its schedule, so none that is older can be asked for again
+        # A moment, or an arrival: the latest of its schedule, so none that is older can be asked for again.
+        if slot[:1].isdigit() or slot.startswith(ENTRY_SLOT):
             old = (runs.c.schedule == schedule, runs.c.finished < now - _REMEMBERED, runs.c.slot != slot)
             self._connection.execute(delete(runs).where(*old))
         return self._count(ended) == 1

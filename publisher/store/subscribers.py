@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select, update
 
 from publisher.mime import address_key
-from publisher.model import State
+from publisher.model import State, digest_name
+from publisher.store.audience import READERS, group_key, key_of, listening, spoken
 from publisher.store.concern import Concern, chunks
 from publisher.store.issues import finish
-from publisher.store.rows import ConsentRow, SignUp, SubscriberRow, SubscriptionRow, Suppression
+from publisher.store.publications import Publications
+from publisher.store.rows import Audience, ConsentRow, Group, SignUp, SubscriberRow, SubscriptionRow, Suppression
 from publisher.store.suppressions import Suppressions
 from publisher.store.tables import (
     asked,
@@ -132,6 +134,60 @@ class Subscribers(Concern):
                 self._redact(deliveries.c.subscriber == id, self._hashed(row.address), now)
                 self._connection.execute(delete(subscribers).where(subscribers.c.id == id))
         return len(owners)
+
+    # For whom an issue is.
+
+    def groups(self, audience: Audience) -> tuple[Group, ...]:
+        """The readers of an audience, by what they want of it."""
+        language = spoken(audience).label("language")
+        columns = select(language, subscriptions.c.topics, subscriptions.c.since).select_from(READERS)
+        each = columns.where(*listening(audience)).subquery()
+        counted = select(*each.c, func.count().label("count")).group_by(*each.c).order_by(*each.c)
+        return tuple(Group(**row._asdict()) for row in self._connection.execute(counted))
+
+    def zones(self, audience: Audience) -> tuple[str, ...]:
+        """The time zones of an audience, as their subscribers wrote them; empty for those who named none."""
+        named = select(subscribers.c.timezone).select_from(READERS).where(*listening(audience)).distinct()
+        return tuple(sorted(self._connection.scalars(named)))
+
+    def tell(self, audience: Audience, until: Mapping[Group, int | None]) -> None:
+        """Note up to which entry the readers of these groups have been told: its number, or None where it is the same
+        as of all who have the frequency.
+
+        It is one statement, because some may come to stand where others are led away from.
+        """
+        steps = self._table("steps", {key_of(group): -1 if to is None else to for group, to in until.items()})
+        step = steps.c.key == group_key(audience)
+        theirs = and_(subscribers.c.id == subscriptions.c.subscriber, *listening(audience), step)
+        to = select(func.nullif(steps.c.value, -1)).where(theirs).correlate(subscriptions).scalar_subquery()
+        moved = exists().where(theirs).correlate(subscriptions)
+        mine = subscriptions.c.publication == audience.publication
+        self._connection.execute(update(subscriptions).where(mine, moved).values(since=to))
+
+    def hold_place(self, publication: str, frequency: str, since: int) -> None:
+        """Let those who chose a frequency go on from that entry, whatever becomes of the frequency."""
+        chosen = (subscriptions.c.publication == publication, subscriptions.c.frequency == frequency)
+        follow = subscriptions.c.since.is_(None)
+        self._connection.execute(update(subscriptions).where(*chosen, follow).values(since=since))
+
+    def earliest(self) -> int | None:
+        """The lowest number up to which anybody has been told who has a ``since`` of their own; None: nobody has."""
+        lowest = select(func.min(subscriptions.c.since)).where(subscriptions.c.since.is_not(None))
+        number: int | None = self._connection.scalar(lowest.where(subscriptions.c.state == "active"))
+        return number
+
+    def told_until(self, row: SubscriptionRow, frequency: str) -> int:
+        """The number of the last entry that somebody has been told of: what becomes their ``since`` when they change to
+        another frequency, so that nothing is lost and nothing told twice.
+
+        Args:
+            row: their subscription as it is before the change.
+            frequency: by which they got it: ``DigestSettings.frequency`` of the row's.
+        """
+        if row.since is not None:
+            return row.since
+        state = Publications(self._connection, self._owner).get(digest_name(row.publication, frequency))
+        return state.since if state else 0
 
     # What came in at the doors.
 

@@ -43,7 +43,7 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """To the database."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else stored_moment(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """From the database."""
@@ -100,6 +100,11 @@ class Standing(TypeDecorator[State]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> State | None:
         """From the database."""
         return value and State(value)
+
+
+def stored_moment(moment: datetime) -> int:
+    """The form in which a moment is stored."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def stored_key(key: str) -> str:

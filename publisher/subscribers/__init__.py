@@ -361,12 +361,12 @@ class Readers:
                 tx.subscribers.leave(row.address, replace(said, publication=name, act="left"))
             return
         base = known if known and is_active else SubscriptionRow(subscriber=row.id, publication=name, state="active")
-        frequency = doors.frequency_of(self.settings, name, wanted.frequency)
+        frequency, former = doors.frequency_of(self.settings, name, wanted.frequency), self._frequency(base)
         chosen = replace(
             base,
             frequency=frequency,
             topics=doors.topics_of(self.settings, name, wanted.topics),
-            since=base.since if frequency == base.frequency else self._told_until(tx, base),
+            since=tx.subscribers.told_until(base, former) if is_active and frequency != former else base.since,
             confirmed=base.confirmed or said.moment,
         )
         if not is_active:
@@ -376,18 +376,14 @@ class Readers:
             tx.subscribers.subscribe(chosen)
             tx.subscribers.consent(row.address, replace(said, publication=name, wording=self._choice(chosen)))
 
+    def _frequency(self, sub: SubscriptionRow) -> str:
+        """By which of a publication's schedules somebody gets it."""
+        return self.settings.digest(sub.publication).frequency(sub.frequency)
+
     def _choice(self, sub: SubscriptionRow) -> str:
         """What was chosen, for the log."""
         frequency = sub.frequency or self.settings.digest(sub.publication).default_frequency
         return "; ".join(filter(None, (frequency, ", ".join(sub.topics) or "all topics")))
-
-    def _told_until(self, tx: Tx, sub: SubscriptionRow) -> int | None:
-        """The last entry that somebody was told of, so that another frequency goes on from there."""
-        if sub.since is not None or sub.confirmed is None:
-            return sub.since
-        key = f"{sub.publication}/{sub.frequency}" if sub.frequency else sub.publication
-        state = tx.publications.get(key)
-        return state.since if state else None
 
     def _linked(self, tx: Tx, token: str) -> SubscriberRow | None:
         number = claimed(token)

@@ -71,7 +71,38 @@ def test_the_footer_says_who_and_why_and_where() -> None:
     assert "Harbour News, Harbour Street 1, 1000 Lisbon" in text
     assert "You get The Harbour Weekly because" in text
     links = [node.attributes["href"] for node in mail(ONE).css(".foot a")]
-    assert links == ["https://news.example.org/weekly/", ANYBODY.unsubscribe]
+    assert links == ["https://news.example.org/weekly/", ANYBODY.preferences, ANYBODY.unsubscribe]
+
+
+def test_an_issue_that_can_be_read_in_the_browser_says_where() -> None:
+    archived = replace(issue(ONE), publication=replace(WEEKLY, archive=True))
+    address = "https://news.example.org/weekly/issues/12"
+    for told, expected in [(archived, address), (replace(archived, variant="de-3f9a1c2b"), f"{address}/de-3f9a1c2b")]:
+        made = rendered(told)
+        assert LexborHTMLParser(made["mail.html"].text).css_first(".foot a").attributes["href"] == expected
+        assert f"Read in the browser: {expected}\n" in made["mail.txt"].text
+    for told in (issue(ONE), replace(archived, number=0)):
+        assert "in the browser" not in rendered(told)["mail.html"].text + rendered(told)["mail.txt"].text
+
+
+def test_a_mail_speaks_the_language_of_its_page() -> None:
+    entries = [entry(n, title=f"<{n}>", content="<p>x</p>" * 2000, link="https://a.example/") for n in range(3)]
+    given = replace(issue(*entries), publication=replace(WEEKLY, title="A & B", language="de-AT", archive=True))
+    made = rendered(given, '{{ _("Read on") }}')
+    page, text = LexborHTMLParser(made["mail.html"].text), made["mail.txt"].text
+    assert page.css_first("html").attributes["lang"] == "de-AT"
+    assert page.css_first(".label").text() == "In dieser Ausgabe"
+    assert page.css_first(".more a").attributes["aria-label"] == "Weiterlesen: <0>"
+    assert [link.text() for link in page.css(".foot a")] == [
+        "Im Browser lesen",
+        "Im Netz lesen",
+        "Einstellungen",
+        "Abbestellen",
+    ]
+    assert "Sie erhalten A & B, weil" in text
+    assert "Nr. 12" in text
+    assert f"Einstellungen: {ANYBODY.preferences}\nAbbestellen: {ANYBODY.unsubscribe}\n" in text
+    assert made["subject.txt"].text == "Weiterlesen"
 
 
 def test_a_short_text_is_mailed_whole_and_a_long_one_as_a_teaser() -> None:
@@ -168,7 +199,7 @@ def test_the_operators_own_template_is_used_and_its_faults_are_named(tmp_path: P
     (tmp_path / "mine.txt.j2").write_text("\n{{ entri }}")
     with pytest.raises(RenderError, match=r"mine\.txt\.j2:2: 'entri' is undefined") as caught:
         renderers.digest(Templates(tmp_path), template="mine", subject="S").render(issue(ONE))
-    assert caught.value.hint == "Known here: entries, issue, publication, site, subscriber, teaser."
+    assert caught.value.hint == "Known here: entries, issue, language, publication, site, subscriber, teaser."
 
 
 # --- who reads it ----------------------------------------------------------------------------------------------------

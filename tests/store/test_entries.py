@@ -61,7 +61,7 @@ def test_numbers_ascend_in_the_order_given_and_a_known_key_is_skipped(tx: Tx):
 def test_an_empty_store_answers_everything_with_nothing(tx: Tx):
     assert tx.entries.last_number() == tx.entries.mark(["blog"]) == tx.entries.mark([]) == 0
     assert tx.entries.newest(["blog"], 5) == tx.entries.newest([], 5) == tx.entries.known("blog", [], []) == ()
-    assert tx.entries.waiting("weekly", [], 0, 5) == tx.entries.recent([], NOW, 5) == ()
+    assert [*tx.entries.news("weekly", "", [], 0), *tx.entries.recent([], NOW, 5)] == []
 
 
 def test_known_finds_by_key_alias_and_link_within_one_source(tx: Tx):
@@ -171,16 +171,35 @@ def sqlite_store(sqlite_url: str):
     opened.close()
 
 
-def test_what_waits_is_news_that_no_issue_of_the_publication_told(tx: Tx):
+def test_news_comes_with_what_may_have_told_it_before(tx: Tx):
     tx.entries.add("blog", [arrival("a"), arrival("old", backlog=True), arrival("b"), arrival("c")], NOW)
     tx.entries.add("planet", [arrival("a"), arrival("d")], NOW)  # the first has the uid of the blog's
-    tx.entries.add("other", [arrival("e")], NOW)
+    tx.entries.add("other", [arrival("e"), arrival("b")], NOW)
     new_issue(tx, "weekly", (1,))
     new_issue(tx, "daily", (4,))
-    assert numbers(tx.entries.waiting("weekly", ["blog", "planet"], 0, 9)) == [3, 4, 6]
-    assert numbers(tx.entries.waiting("weekly", ["blog", "planet"], 3, 9)) == [4, 6]
-    assert numbers(tx.entries.waiting("weekly", ["blog", "planet"], 0, 2)) == [3, 4]
-    assert numbers(tx.entries.waiting("daily", ["blog", "planet"], 0, 9)) == [1, 3, 5, 6]
+    tx.issues.add("weekly", "S", (6,), (), NOW, frequency="daily")
+    tx.issues.add("weekly", "S", (3,), (), NOW, variant="de", number=1)
+
+    def told(publication: str, frequency: str, since: int) -> list[tuple[int, list[tuple[int, bool]]]]:
+        news = tx.entries.news(publication, frequency, ["blog", "planet"], since)
+        return [(one.entry.number, [(twin.entry.number, twin.told) for twin in one.twins]) for one in news]
+
+    assert told("weekly", "", 0) == [
+        (1, [(1, True), (5, False)]),
+        (3, [(3, False)]),
+        (4, [(4, False)]),
+        (5, [(1, True), (5, False)]),
+        (6, [(6, False)]),
+    ]
+    assert told("weekly", "", 5) == [(6, [(6, False)])]
+    assert told("weekly", "daily", 5) == [(6, [(6, True)])]
+    assert told("daily", "", 3)[0] == (4, [(4, True)])
+
+
+def test_news_is_read_page_by_page(tx: Tx, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("publisher.store.entries._PAGE", 2)
+    tx.entries.add("blog", [arrival(key) for key in "abcde"], NOW)
+    assert [one.entry.number for one in tx.entries.news("weekly", "", ["blog"], 0)] == [1, 2, 3, 4, 5]
 
 
 def test_forgetting_empties_old_entries_and_keeps_their_identities(tx: Tx):
@@ -192,7 +211,7 @@ def test_forgetting_empties_old_entries_and_keeps_their_identities(tx: Tx):
     assert tx.entries.forget("blog", LATER, spare=2, keep_after=4) == 4
     assert tx.entries.forget("blog", LATER, spare=2, keep_after=4) == 0
     assert [entry.guid for entry in tx.entries.newest(["blog"], 9)] == ["young", "f", "e"]
-    assert tx.entries.waiting("daily", ["blog"], 0, 1)[0].guid == "e"
+    assert next(tx.entries.news("daily", "", ["blog"], 0)).entry.guid == "e"
     assert tx.entries.add("blog", [arrival("a")], LATER) == 0
     assert tx.entries.known("blog", ["a"], [])[0].title == "Edited"
     assert [(entry.title, entry.content) for entry in tx.issues.entries(issue)] == [("Edited", "")]
