@@ -5,7 +5,8 @@
 #   make check               what CI asks beside the tests: style, types, the import rule
 #   make docs                docs/reference/, made from the code
 #   make chaos               kills, full disks, dying relays, at length (the suite holds a short form)
-#   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000)
+#   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000),
+#                            and how fast readers are imported and exported (BENCH_LINES=100000)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
 
@@ -55,6 +56,7 @@ chaos: $(VENV)/.test
 
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.delivery
+	@$(BIN)/python -m bench.readers
 
 COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --build-deps-for editable

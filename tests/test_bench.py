@@ -50,3 +50,13 @@ def test_the_conditions_are_said(told: str) -> None:
     assert re.search(
         r"\d+ cores, .* Python \d.* synchronous=FULL.* receiver: .*;\n8 connections .*;\nmessages of 6\d\.\d KB", told
     )
+
+
+def test_the_readers_are_measured_with_their_conditions() -> None:
+    few = {"BENCH_LINES": "50"}
+    words = [sys.executable, "-m", "bench.readers"]
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | few, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("import", "import of the same file again", "export"):
+        assert re.search(rf"^{part}, 50 lines +[\d,]+ /s +\d+ MB at most$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"\d+ cores, .* Python \d.* synchronous=FULL", done.stdout)
