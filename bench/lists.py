@@ -60,12 +60,13 @@ def _export(app: App, file: Path) -> int:
 
 
 def _told(what: str, lines: int, action: Callable[[], int]) -> str:
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     done = action()
-    seconds = time.perf_counter() - begun
+    seconds, work = time.perf_counter() - begun, time.process_time() - worked
     if done != lines:
         raise SystemExit(f"{what}: {done:,} of {lines:,} lines were dealt with")
-    return f"{f'{what}, {lines:,} lines':<50}{lines / seconds:>9,.0f} /s  {_peak():>5,.0f} MB at most"
+    speed = f"{lines / seconds:>9,.0f} /s, {lines / work:>7,.0f} /s of processor time"
+    return f"{f'{what}, {lines:,} lines':<48}{speed}, {_peak():,.0f} MB at most"
 
 
 def _peak() -> float:

@@ -58,5 +58,7 @@ def test_the_readers_are_measured_with_their_conditions() -> None:
     done = subprocess.run(words, cwd=ROOT, env=os.environ | few, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for part in ("import", "import of the same file again", "export"):
-        assert re.search(rf"^{part}, 50 lines +[\d,]+ /s +\d+ MB at most$", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(
+            rf"^{part}, 50 lines +[\d,]+ /s, +[\d,]+ /s of processor time, \d+ MB at most$", done.stdout, re.MULTILINE
+        ), done.stdout
     assert re.search(r"\d+ cores, .* Python \d.* synchronous=FULL", done.stdout)
