@@ -5,8 +5,8 @@
 #   make check               what CI asks beside the tests: style, types, the import rule
 #   make docs                docs/reference/, made from the code
 #   make chaos               kills, full disks, dying relays, at length (the suite holds a short form)
-#   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000), and
-#                            composes for many readers (BENCH_SUBSCRIBERS=100000)
+#   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000), imports and
+#                            exports readers (BENCH_LINES=100000), and composes for them (BENCH_SUBSCRIBERS=100000)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
 

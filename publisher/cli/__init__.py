@@ -31,6 +31,7 @@ _PARTS = (
     "issue",
     "delivery",
     "bounce",
+    "subscriber",
     "suppression",
     "db",
 )

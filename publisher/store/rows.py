@@ -372,6 +372,45 @@ class ConsentRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is known of somebody and one publication."""
+
+    suppressed: frozenset[str] = frozenset()
+    """The reasons why nothing of it may be sent to them."""
+    state: str = ""
+    """Of their subscription, or ``asked`` where a sign-up waits; empty where they have none."""
+    confirmed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """Somebody who gets a publication from now on, because it is known from elsewhere that they want it."""
+
+    address: str
+    name: str = ""
+    language: str = ""
+    timezone: str = ""
+    frequency: str = ""
+    topics: tuple[str, ...] = ()
+    created: datetime
+    """When they came."""
+    confirmed: datetime
+    """When they said so."""
+    wording: str
+    """How that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Somebody who left a publication, as is known from elsewhere."""
+
+    address: str
+    moment: datetime
+    wording: str
+    """How that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
     """Who may use the API, and what for."""
 

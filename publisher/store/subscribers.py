@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from publisher.mime import address_key
 from publisher.model import State, digest_name
@@ -15,7 +32,18 @@ from publisher.store.audience import READERS, group_key, key_of, listening, spok
 from publisher.store.concern import Concern, chunks
 from publisher.store.issues import finish
 from publisher.store.publications import Publications
-from publisher.store.rows import Audience, ConsentRow, Group, SignUp, SubscriberRow, SubscriptionRow, Suppression
+from publisher.store.rows import (
+    Audience,
+    ConsentRow,
+    Departure,
+    Enrolment,
+    Group,
+    SignUp,
+    Standing,
+    SubscriberRow,
+    SubscriptionRow,
+    Suppression,
+)
 from publisher.store.suppressions import Suppressions
 from publisher.store.tables import (
     asked,
@@ -32,7 +60,10 @@ from publisher.store.tables import (
 ASK_AGAIN = timedelta(hours=24)
 """How long nobody is asked for a confirmation again, whoever wants it."""
 
+_Addressed = TypeVar("_Addressed", Enrolment, Departure)
+
 _ROW = [column for column in subscribers.c if column.name != "key"]
+_ROW_NAMES = [column.name for column in _ROW]
 _SIGN_UP = [column for column in signups.c if column.name != "key"]
 _SAID = [column for column in consents.c if column.name not in ("id", "person")]
 
@@ -119,6 +150,132 @@ class Subscribers(Concern):
             theirs = theirs.where(subscriptions.c.publication == of) if of else theirs
             self._connection.execute(theirs.values(state="left", left=said.moment, since=None))
         self.consent(address, said)
+
+    # Many at once.
+
+    def standings(self, addresses: Iterable[str], publication: str) -> dict[str, Standing]:
+        """How many people stand to a publication, by the keys of their addresses; those of whom nothing is known not.
+
+        A transaction that writes afterwards must be a writing one: it relies on nobody else writing meanwhile.
+        """
+        keys = {address_key(address) for address in addresses}
+        listed = self._listed(list(keys), Text)
+        found: dict[str, Standing] = {}
+        waits = select(signups.c.key, signups.c.publications).where(signups.c.key.in_(listed))
+        for key, names in self._connection.execute(waits.where(signups.c.done.is_(None))):
+            if publication in names:
+                found[key] = Standing(state="asked")
+        theirs = select(subscribers.c.key, subscriptions.c.state, subscriptions.c.confirmed)
+        theirs = theirs.join(subscriptions, subscriptions.c.subscriber == subscribers.c.id)
+        theirs = theirs.where(subscribers.c.key.in_(listed), subscriptions.c.publication == publication)
+        for key, state, confirmed in self._connection.execute(theirs):
+            if state != "left" or key not in found:
+                found[key] = Standing(state=state, confirmed=confirmed)
+        suppressed = Suppressions(self._connection, self._owner).among(keys, publication)
+        for key, reasons in suppressed.items():
+            found[key] = replace(found.get(key, Standing()), suppressed=reasons)
+        return found
+
+    def enrol(self, publication: str, new: Sequence[Enrolment], door: str) -> None:
+        """Let many get a publication: subscribers are added, subscriptions made active, and the log says why.
+
+        Whoever gets it already is left as they are, and nothing is said in the log: ``standings`` tells who does.
+        No two may have the same address.
+        """
+        keyed = _in_order(new)
+        people = [_person(one, key) for key, one in keyed.items()]
+        self._many(self._insert(subscribers).on_conflict_do_nothing(), people)
+        ids = self._ids(keyed)
+        rows = [_active(one, ids[key], publication) for key, one in keyed.items() if key in ids]
+        self._many(self._activation(), rows)
+        said = [(key, "imported", one.confirmed, one.wording) for key, one in keyed.items()]
+        self._log(publication, door, said)
+
+    def depart(self, publication: str, gone: Sequence[Departure], door: str) -> None:
+        """Send many nothing more of a publication, subscribers or not: they are on the suppression list from now on.
+
+        No two may have the same address.
+        """
+        keyed = _in_order(gone)
+        Suppressions(self._connection, self._owner).add_all(
+            Suppression(
+                address=one.address,
+                publication=publication,
+                reason="unsubscribed",
+                detail=one.wording,
+                moment=one.moment,
+            )
+            for one in keyed.values()
+        )
+        ids = self._ids(keyed)
+        rows = [{"who": ids[key], "at": one.moment} for key, one in keyed.items() if key in ids]
+        if rows:
+            theirs = update(subscriptions).where(
+                subscriptions.c.subscriber == bindparam("who"),
+                subscriptions.c.publication == publication,
+                subscriptions.c.state != "left",
+            )
+            self._connection.execute(theirs.values(state="left", left=bindparam("at"), since=None), rows)
+        said = [(key, "left", one.moment, one.wording) for key, one in keyed.items()]
+        self._log(publication, door, said)
+
+    def sign_up_all(self, new: Iterable[SignUp]) -> None:
+        """Keep many sign-ups until they are dealt with."""
+        rows = [asdict(one) | {"key": address_key(one.address)} for one in new]
+        for row in rows:
+            del row["id"]
+        self._many(insert(signups), rows)
+
+    def _ids(self, keys: Iterable[str]) -> dict[str, int]:
+        found = select(subscribers.c.key, subscribers.c.id).where(subscribers.c.key.in_(self._listed(list(keys), Text)))
+        return {row.key: row.id for row in self._connection.execute(found)}
+
+    def _activation(self) -> Insert:
+        insert = self._insert(subscriptions)
+        told = {column.name: insert.excluded[column.name] for column in subscriptions.c if not column.primary_key}
+        keys = [column.name for column in subscriptions.primary_key]
+        return insert.on_conflict_do_update(index_elements=keys, set_=told, where=subscriptions.c.state != "active")
+
+    def _log(self, publication: str, door: str, said: Iterable[tuple[str, str, datetime, str]]) -> None:
+        """Append many lines to the log of consents, each with the key of an address, the act, moment and wording."""
+        shared = {"publication": publication, "door": door, "network": ""}
+        rows = [
+            {"person": self._hashed_key(key), "act": act, "moment": moment, "wording": wording, **shared}
+            for key, act, moment, wording in said
+        ]
+        self._many(insert(consents), rows)
+
+    def page(
+        self, publication: str = "", state: str = "", *, after: tuple[int, str] = (0, ""), limit: int
+    ) -> tuple[tuple[SubscriberRow, SubscriptionRow], ...]:
+        """Subscriptions with whose they are, in the order of ids; of a publication or state where one is named.
+
+        Args:
+            after: id and publication of the last that was told before.
+        """
+        which = {"publication": publication, "state": state}
+        chosen = select(*_ROW, *subscriptions.c[1:]).join(subscriptions, subscriptions.c.subscriber == subscribers.c.id)
+        chosen = chosen.where(*(subscriptions.c[name] == value for name, value in which.items() if value))
+        place = (subscriptions.c.subscriber, subscriptions.c.publication)
+        chosen = chosen.where(tuple_(*place) > tuple_(*after)).order_by(*place).limit(limit)
+        cut = len(_ROW)
+        names = [column.name for column in subscriptions.c]
+        return tuple(
+            (
+                SubscriberRow(**dict(zip(_ROW_NAMES, row[:cut], strict=True))),
+                SubscriptionRow(**dict(zip(names, (row[0], *row[cut:]), strict=True))),
+            )
+            for row in self._connection.execute(chosen)
+        )
+
+    def count_subscriptions(self, publication: str = "", state: str = "") -> int:
+        """How many subscriptions there are, of a publication or in a state where one is named."""
+        which = {"publication": publication, "state": state}
+        counted = select(func.count()).select_from(subscriptions)
+        counted = counted.where(*(subscriptions.c[name] == value for name, value in which.items() if value))
+        return int(self._connection.execute(counted).scalar_one())
+
+    # What was never confirmed.
 
     def drop_unconfirmed(self, before: datetime, now: datetime) -> int:
         """Forget the subscriptions that have waited for a confirmation since before then, and who has no other.
@@ -222,8 +379,9 @@ class Subscribers(Concern):
             self._connection.execute(update(signups).where(signups.c.id.in_(chunk)).values(done=now))
 
     def signups_since(self, moment: datetime, network: str = "") -> int:
-        """How many sign-ups came in since then, from a network where one is named."""
+        """How many sign-ups came in since then, from a network where one is named; of a list that was imported none."""
         counted = select(func.count()).select_from(signups).where(signups.c.moment >= moment)
+        counted = counted.where(signups.c.door != "import")
         if network:
             counted = counted.where(signups.c.network == network)
         return self._connection.execute(counted).scalar_one()
@@ -300,6 +458,22 @@ class Subscribers(Concern):
             self._connection.execute(these.where(deliveries.c.settled.is_(None)).values(off))
             back = update(returns).where(returns.c.delivery.in_(chunk))
             self._connection.execute(back.values(address=recipient, detail=""))
+
+
+def _in_order(many: Iterable[_Addressed]) -> dict[str, _Addressed]:
+    """By key, and in its order: so that of two who write the same people at once none waits for the other for ever."""
+    keyed = {address_key(one.address): one for one in many}
+    return dict(sorted(keyed.items(), key=itemgetter(0)))
+
+
+def _person(one: Enrolment, key: str) -> dict[str, Any]:
+    told = {"key": key, "address": one.address, "name": one.name, "language": one.language}
+    return told | {"timezone": one.timezone, "paused_until": None, "links": 0, "created": one.created}
+
+
+def _active(one: Enrolment, id: int, publication: str) -> dict[str, Any]:
+    told = {"subscriber": id, "publication": publication, "state": "active", "frequency": one.frequency}
+    return told | {"topics": one.topics, "since": None, "asked": None, "confirmed": one.confirmed, "left": None}
 
 
 def _subscribed(chosen: Select[Any], publication: str, state: str) -> Select[Any]:

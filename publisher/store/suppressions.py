@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, select
+from sqlalchemy import ColumnElement, Text, and_, delete, func, or_, select
 
 from publisher.mime import address_key
 from publisher.model import State
@@ -27,11 +27,16 @@ class Suppressions(Concern):
         Returns:
             False when they were on the list; the first reason stands, unless it was the reader's own and this is not.
         """
-        row = asdict(entry) | {"address": address_key(entry.address)}
-        is_stronger = and_(suppressions.c.reason.in_(OWN), literal(entry.reason not in OWN))
-        insert = self._insert(suppressions).values(row)
-        upsert = insert.on_conflict_do_update(index_elements=_KEYS, set_=row, where=is_stronger)
-        return self._count(upsert) == 1
+        return self.add_all([entry]) == 1
+
+    def add_all(self, entries: Iterable[Suppression]) -> int:
+        """Suppress many at once; returns how many of them were not on the list."""
+        rows = [asdict(entry) | {"address": address_key(entry.address)} for entry in entries]
+        insert = self._insert(suppressions)
+        was_own = or_(*(suppressions.c.reason == reason for reason in OWN))
+        is_stronger = and_(was_own, *(insert.excluded.reason != reason for reason in OWN))
+        told = {name: insert.excluded[name] for name in ("reason", "detail", "moment")}
+        return self._many(insert.on_conflict_do_update(index_elements=_KEYS, set_=told, where=is_stronger), rows)
 
     def of(self, address: str, publication: str = "") -> tuple[Suppression, ...]:
         """What is on the list of somebody, be it under their address or its hash.
@@ -44,6 +49,18 @@ class Suppressions(Concern):
             told = told.where(suppressions.c.publication.in_(("", publication)))
         ordered = told.order_by(suppressions.c.publication, suppressions.c.address)
         return tuple(Suppression(**row._asdict()) for row in self._connection.execute(ordered))
+
+    def among(self, keys: Iterable[str], publication: str) -> dict[str, frozenset[str]]:
+        """Of many addresses, those that are kept from a publication: by their key, the reasons."""
+        names = {name: key for key in keys for name in (key, self._hashed_key(key))}
+        found: dict[str, frozenset[str]] = {}
+        told = select(suppressions.c.address, suppressions.c.reason).where(
+            suppressions.c.address.in_(self._listed(list(names), Text)),
+            suppressions.c.publication.in_(("", publication)),
+        )
+        for name, reason in self._connection.execute(told):
+            found[names[name]] = found.get(names[name], frozenset()) | {reason}
+        return found
 
     def lift(self, address: str, publication: str, others: Iterable[str] = ()) -> int:
         """Take back, as a reader has confirmed, that they left a publication or were erased.  All else stands.

@@ -7,9 +7,9 @@ together with its line in the log of consents.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 from publisher import html
 from publisher.config import Settings
@@ -19,19 +19,27 @@ from publisher.model import Clock
 from publisher.store import ConsentRow, SignUp, Store, SubscriberRow, SubscriptionRow, Tx
 from publisher.subscribers import doors
 from publisher.subscribers.answers import subscribe
+from publisher.subscribers.cells import harmless
 from publisher.subscribers.doors import network_of
+from publisher.subscribers.exports import export
+from publisher.subscribers.imports import OUTCOMES, Importer, Refusal, Tally, Terms
 from publisher.subscribers.preferences import Change, Choice, Option, Preferences, Wanted, choice
 from publisher.templating import Templates
 from publisher.tokens import claimed, opened, preferences, preferences_link
 
 __all__ = [
+    "OUTCOMES",
     "Asked",
     "Change",
     "Choice",
     "Option",
     "Preferences",
     "Readers",
+    "Refusal",
+    "Tally",
+    "Terms",
     "Wanted",
+    "harmless",
     "network_of",
     "subscribe",
 ]
@@ -308,12 +316,7 @@ class Readers:
         )
         with self.store.write() as tx:
             for publication in one.publications:
-                if closed := tx.suppressions.of(one.address, publication):
-                    raise Unfit(
-                        f"{one.address} is on the suppression list ({closed[0].reason})",
-                        field="address",
-                        hint="let them sign up themselves",
-                    )
+                _mind_the_list(tx, one.address, publication)
             row = tx.subscribers.add(one.address, name=one.name, now=now)
             for publication in one.publications:
                 if (known := _of(tx, row, publication)) and known.state == "active":
@@ -323,6 +326,35 @@ class Readers:
                 said = ConsentRow(publication=publication, act="enrolled", moment=now, door=door, wording=wording)
                 tx.subscribers.consent(row.address, said)
             return row
+
+    def confirm_by_hand(self, address: str, publication: str, *, door: str, wording: str) -> bool:
+        """Let somebody get what they signed up for, as they have told the operator in another way than by the link.
+
+        Args:
+            wording: how they said it; it is kept in the log.
+
+        Returns:
+            False where nothing of theirs waits for a confirmation.
+
+        Raises:
+            Unfit: something stands against mailing them that they alone can take back, or nobody can.
+        """
+        now = self.clock()
+        with self.store.write() as tx:
+            row = tx.subscribers.by_address(address)
+            waits = _of(tx, row, publication) if row else None
+            if row is None or waits is None or waits.state != "pending":
+                return False
+            _mind_the_list(tx, row.address, publication)
+            tx.subscribers.subscribe(replace(waits, state="active", confirmed=now))
+            said = ConsentRow(publication=publication, act="confirmed", moment=now, door=door, wording=wording)
+            tx.subscribers.consent(row.address, said)
+            return True
+
+    def history(self, address: str) -> tuple[ConsentRow, ...]:
+        """What the log of consents knows of an address, the first first; of those who were erased, too."""
+        with self.store.read() as tx:
+            return tx.subscribers.history(address)
 
     def _preferences(self, tx: Tx, row: SubscriberRow) -> Preferences:
         subs = {sub.publication: sub for sub in tx.subscribers.subscriptions(row.id)}
@@ -417,6 +449,39 @@ class Readers:
                 )
             )
 
+    # --- lists -------------------------------------------------------------------------------------------------------
+
+    def take_over(
+        self,
+        stream: BinaryIO,
+        file: str,
+        terms: Terms,
+        *,
+        refused: Callable[[Refusal], None] = lambda refusal: None,
+        told: Callable[[Tally], None] = lambda tally: None,
+    ) -> Tally:
+        """Take over a list that another system exported, or this one; see ``Importer.take_over``."""
+        importer = Importer(
+            store=self.store,
+            settings=self.settings,
+            languages=self.languages,
+            clock=self.clock,
+            terms=terms,
+            file=file,
+        )
+        return importer.take_over(stream, refused, told)
+
+    def export(
+        self,
+        out: TextIO,
+        *,
+        publication: str = "",
+        state: str = "",
+        told: Callable[[int], None] = lambda count: None,
+    ) -> int:
+        """Write the list of readers as CSV; see ``exports.export``."""
+        return export(self.store, self.settings, out, publication=publication, state=state, told=told)
+
     # --- leaving -----------------------------------------------------------------------------------------------------
 
     def data(self, token: str) -> dict[str, Any] | None:
@@ -441,6 +506,26 @@ class Readers:
         rows = tx.deliveries.to(row.address, limit=_DELIVERIES)
         yield "deliveries", [{name: getattr(delivery, name) for name in told} for delivery in rows]
 
+    def remove(self, address: str, publication: str = "", *, door: str, wording: str) -> bool:
+        """Send somebody nothing more of a publication, or of any, as they have told the operator.
+
+        Args:
+            wording: how they said it; it is kept in the log.
+
+        Returns:
+            False where they are no subscriber; they are on the suppression list all the same.
+
+        Raises:
+            Unfit: it is no address, or there is no such publication.
+        """
+        where = doors.address_of(address)
+        if publication and publication not in self.settings.publications:
+            raise Unfit(f"There is no {publication!r}.", field="publications")
+        said = ConsentRow(publication=publication, act="left", moment=self.clock(), door=door, wording=wording)
+        with self.store.write() as tx:
+            tx.subscribers.leave(where, said)
+            return tx.subscribers.by_address(where) is not None
+
     def erase(self, token: str, *, network: str = "") -> bool:
         """Forget the reader of a link: nothing that is kept tells who they were.
 
@@ -464,6 +549,16 @@ class Readers:
     def _erase(self, tx: Tx, row: SubscriberRow, *, door: str, network: str = "") -> None:
         tx.subscribers.consent(row.address, ConsentRow(act="erased", moment=self.clock(), door=door, network=network))
         tx.subscribers.erase(row.id, self.clock())
+
+
+def _mind_the_list(tx: Tx, address: str, publication: str) -> None:
+    """Let nobody be mailed on the operator's word who is on the suppression list."""
+    if closed := tx.suppressions.of(address, publication):
+        raise Unfit(
+            f"{address} is on the suppression list ({closed[0].reason})",
+            field="address",
+            hint="let them sign up themselves",
+        )
 
 
 def _of(tx: Tx, row: SubscriberRow, publication: str) -> SubscriptionRow | None:

@@ -14,7 +14,7 @@ from publisher.timetable import time_zone
 
 AN_HOUR = timedelta(hours=1)
 
-_LONGEST_NAME = 100
+LONGEST_NAME = 100
 _KEPT_BITS = {4: 24, 6: 56}
 """Of a client's address, by its version: a neighbourhood or a household, and not a person."""
 
@@ -91,8 +91,8 @@ def name_of(text: str) -> str:
     name = text.strip()
     if not name.isprintable():
         raise Unfit("A name is one line of plain text.", field="name")
-    if len(name) > _LONGEST_NAME:
-        raise Unfit(f"A name has at most {_LONGEST_NAME} characters.", field="name")
+    if len(name) > LONGEST_NAME:
+        raise Unfit(f"A name has at most {LONGEST_NAME} characters.", field="name")
     return name
 
 

@@ -13,9 +13,12 @@ from store_samples import LATER, NOW, new_issue
 from publisher.model import Document, State
 from publisher.store import (
     ConsentRow,
+    Departure,
+    Enrolment,
     Return,
     Settled,
     SignUp,
+    Standing,
     Store,
     SubscriberRow,
     SubscriptionRow,
@@ -137,6 +140,116 @@ def test_whoever_is_no_subscriber_can_leave_too(tx: Tx) -> None:
     tx.subscribers.leave("bob@example.org", said)
     assert len(tx.suppressions.of("bob@example.org", "weekly")) == 1
     assert tx.subscribers.history("bob@example.org") == (said,)
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def enrolment(address: str = "ada@example.org", **more: Any) -> Enrolment:
+    given: dict[str, Any] = {"created": NOW, "confirmed": NOW, "wording": "Mailchimp, list.csv"} | more
+    return Enrolment(address=address, **given)
+
+
+def test_many_are_enrolled_at_once_as_one_would_be(tx: Tx) -> None:
+    bob = subscriber(tx, "bob@example.org", "pending")
+    told = {"name": "Ada", "language": "de", "timezone": "Europe/Berlin"}
+    wish = {"frequency": "daily", "topics": ("b", "a")}
+    tx.subscribers.enrol(
+        "pending", [enrolment("Ada@Bücher.example", **told, **wish), enrolment("BOB@example.org", name="x")], "import"
+    )
+    ada = tx.subscribers.by_address("ada@bücher.example")
+    assert ada == SubscriberRow(id=ada.id, address="Ada@Bücher.example", **told, created=NOW)
+    active = SubscriptionRow(subscriber=ada.id, publication="pending", state="active", confirmed=NOW)
+    assert tx.subscribers.subscriptions(ada.id) == (replace(active, frequency="daily", topics=("a", "b")),)
+    assert tx.subscribers.by_address("bob@example.org") == bob
+    assert tx.subscribers.subscriptions(bob.id) == (replace(active, subscriber=bob.id),)
+    said = ConsentRow(publication="pending", act="imported", moment=NOW, door="import", wording="Mailchimp, list.csv")
+    assert tx.subscribers.history("bob@example.org") == tx.subscribers.history("ada@bücher.example") == (said,)
+
+
+def test_who_gets_it_already_is_left_as_they_are(tx: Tx) -> None:
+    ada = subscriber(tx)
+    active = SubscriptionRow(subscriber=ada.id, publication="weekly", state="active", frequency="daily", since=7)
+    tx.subscribers.subscribe(active)
+    tx.subscribers.enrol("weekly", [enrolment(confirmed=LATER)], "import")
+    assert tx.subscribers.subscriptions(ada.id) == (active,)
+
+
+def test_to_enrol_nobody_does_nothing(tx: Tx) -> None:
+    tx.subscribers.enrol("weekly", [], "import")
+    tx.subscribers.depart("weekly", [], "import")
+    tx.subscribers.sign_up_all([])
+    assert tx.suppressions.add_all([]) == 0
+    assert tx.subscribers.standings([], "weekly") == {}
+
+
+def test_many_leave_at_once_be_they_subscribers_or_not(tx: Tx) -> None:
+    tx.subscribers.enrol("weekly", [enrolment()], "import")
+    tx.subscribers.depart(
+        "weekly",
+        [Departure(address=f"{name}@example.org", moment=LATER, wording="gone") for name in ("ADA", "bob")],
+        "import",
+    )
+    ada = tx.subscribers.by_address("ada@example.org")
+    assert ada
+    [sub] = tx.subscribers.subscriptions(ada.id)
+    assert (sub.state, sub.left, sub.confirmed) == ("left", LATER, NOW)
+    for address in ("ada@example.org", "bob@example.org"):
+        [one] = tx.suppressions.of(address)
+        assert (one.publication, one.reason, one.detail, one.moment) == ("weekly", "unsubscribed", "gone", LATER)
+        assert tx.subscribers.history(address)[-1].act == "left"
+
+
+def test_how_many_stand_to_a_publication_is_known_at_once(tx: Tx) -> None:
+    tx.subscribers.enrol("weekly", [enrolment(confirmed=LATER), enrolment("erased@example.org")], "import")
+    subscriber(tx, "bob@example.org", "weekly", "left")
+    for address, reason, publication in [
+        ("dead", "hard", ""),
+        ("gone", "unsubscribed", "weekly"),
+        ("x", "hard", "all"),
+    ]:
+        tx.suppressions.add(
+            Suppression(address=f"{address}@example.org", publication=publication, reason=reason, moment=NOW)
+        )
+    erased = tx.subscribers.by_address("erased@example.org")
+    assert erased
+    tx.subscribers.erase(erased.id, NOW)
+    tx.subscribers.sign_up_all([sign_up("wants@example.org"), sign_up("other@example.org", publications=("all",))])
+    names = ("ADA", "bob", "dead", "gone", "x", "erased", "wants", "other", "nobody")
+    assert tx.subscribers.standings([f"{name}@example.org" for name in names], "weekly") == {
+        "ada@example.org": Standing(state="active", confirmed=LATER),
+        "bob@example.org": Standing(state="weekly"),
+        "dead@example.org": Standing(suppressed=frozenset({"hard"})),
+        "gone@example.org": Standing(suppressed=frozenset({"unsubscribed"})),
+        "erased@example.org": Standing(suppressed=frozenset({"erased"})),
+        "wants@example.org": Standing(state="asked"),
+    }
+    assert [one.address for one in tx.subscribers.waiting(9)] == ["wants@example.org", "other@example.org"]
+
+
+def test_many_more_than_a_statement_has_room_for(tx: Tx) -> None:
+    many = [enrolment(f"r{number}@example.org") for number in range(40_000)]
+    tx.subscribers.enrol("weekly", many, "import")
+    standings = tx.subscribers.standings([one.address for one in many], "weekly")
+    assert len(standings) == tx.subscribers.count("weekly", "active") == 40_000
+
+
+def test_what_no_database_can_hold_is_kept_as_well_as_it_can_be(tx: Tx) -> None:
+    tx.subscribers.enrol("weekly", [enrolment(name="A\0da", wording="x\ud800")], "import")
+    row = tx.subscribers.by_address("ada@example.org")
+    assert row
+    assert row.name == "A\ufffdda"
+    assert tx.subscribers.history("ada@example.org")[0].wording == "x\ufffd"
+
+
+def test_subscriptions_are_told_page_by_page(tx: Tx) -> None:
+    ada, bob = subscriber(tx, "ada@example.org", "left", "active"), subscriber(tx, "bob@example.org", "active")
+    first = tx.subscribers.page(limit=2)
+    assert [(row, sub.publication) for row, sub in first] == [(ada, "active"), (ada, "left")]
+    assert tx.subscribers.page(after=(ada.id, "left"), limit=2) == ((bob, tx.subscribers.subscriptions(bob.id)[0]),)
+    assert [row for row, _ in tx.subscribers.page("active", "active", limit=9)] == [ada, bob]
+    asked = [(), ("active",), ("", "left"), ("active", "left")]
+    assert [tx.subscribers.count_subscriptions(*which) for which in asked] == [3, 2, 1, 0]
 
 
 # --- what came in at the doors ---------------------------------------------------------------------------------------
