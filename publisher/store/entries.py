@@ -80,6 +80,10 @@ class Entries(Concern):
             linked = entries.c.source == source, entries.c.link_key.in_(chunk)
             yield from self._connection.scalars(select(entries.c.number).where(*linked))
 
+    def hold(self) -> None:
+        """Let nobody else add or revise until this transaction ends, so that what is known stays true."""
+        self._draw(_COUNTER, 0)
+
     def add(self, source: str, arrivals: Sequence[Arrival], now: datetime) -> int:
         """Write new entries; their numbers ascend in the order given.
 
