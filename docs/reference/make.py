@@ -361,7 +361,7 @@ def _told(name: str) -> str:
     return f"{name} {_KINDS_OF_VALUE[kind.rstrip('>')]}" if kind and name.startswith("-") else name
 
 
-_KINDS_OF_VALUE = {"str": "TEXT", "int": "NUMBER", "path": "PATH"}
+_KINDS_OF_VALUE = {"str": "TEXT", "list[str]": "TEXT", "int": "NUMBER", "path": "PATH"}
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ _PARTS = (
     "delivery",
     "bounce",
     "suppression",
+    "token",
     "db",
 )
 """The files that hold commands, in the order in which help tells of them: the plain ones, then the nouns."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -49,6 +50,18 @@ _NEWEST_OF_ONE = (
         _order < tuple_(bindparam("moment", type_=entries.c.moment.type), bindparam("number")),
     )
     .order_by(entries.c.moment.desc(), entries.c.number.desc())
+    .limit(bindparam("limit"))
+)
+
+# The same by order of arrival.
+_LAST_OF_ONE = (
+    select(entries.c.moment, entries.c.number, entries.c.uid)
+    .where(
+        entries.c.source == bindparam("source"),
+        _remembered,
+        entries.c.number.between(bindparam("floor"), bindparam("last")),
+    )
+    .order_by(entries.c.number.desc())
     .limit(bindparam("limit"))
 )
 
@@ -147,6 +160,31 @@ class Entries(Concern):
                 break
             last = page[-1][:2]
         return self._load(found[:limit])
+
+    def last(self, sources: Collection[str], limit: int, before: int = _END[1]) -> tuple[Entry, ...]:
+        """The entries that arrived last, the last first; of several with the same uid the one that arrived first.
+
+        Args:
+            before: the number of an entry; only those that arrived before it.
+        """
+        found: list[int] = []
+        while len(found) < limit:
+            page = self._last_page(sources, before, limit)
+            found += self._firsts(page, sources)
+            if len(page) < limit:
+                break
+            before = page[-1][1]
+        return self._load(found[:limit])
+
+    def _last_page(self, sources: Collection[str], before: int, limit: int) -> list[tuple[datetime, int, str]]:
+        """Moment, number and uid of those that arrived last before that one, the last first."""
+        best: list[tuple[datetime, int, str]] = []
+        for source in dict.fromkeys(sources):
+            floor = best[-1][1] if len(best) == limit else 0
+            bounds = {"source": source, "floor": floor, "last": before - 1, "limit": limit}
+            if rows := self._connection.execute(_LAST_OF_ONE, bounds).all():
+                best = nlargest(limit, [*best, *map(tuple, rows)], key=itemgetter(1))
+        return best
 
     def _page(
         self, sources: Collection[str], last: tuple[datetime, int], limit: int
