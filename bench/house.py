@@ -156,12 +156,12 @@ def _with_recipients(settings: Settings, count: int) -> Settings:
     return settings.model_copy(update={"publications": {"weekly": weekly}})
 
 
-if __name__ == "__main__":
-    with closing(compose(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])) as whole:
-        deliver(whole, int(sys.argv[2]))
-
-
 def peak() -> float:
     """Megabytes of memory that this process has held at most; not ``ru_maxrss``, which is inherited."""
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     return int(found[1]) / 1000 if found else 0
+
+
+if __name__ == "__main__":
+    with closing(compose(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])) as whole:
+        deliver(whole, int(sys.argv[2]))

@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 
 from publisher import bounces, channels, config, schedule, sources
+from publisher.access import Access
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
-from publisher.collect import collect, tidy
+from publisher.collect import Received, collect, receive, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings
 from publisher.deliver import Paces, deliver, is_held
@@ -27,13 +28,14 @@ from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
 from publisher.log import logger
 from publisher.mime import bare_address, filled, message_id
-from publisher.model import Clock, Document, Issue, Item, Outcome, Parcel, Receipt, Step, Work
+from publisher.model import Clock, Document, Harvest, Issue, Item, Outcome, Parcel, Receipt, Step, Work
 from publisher.net import Net
 from publisher.publish import publish, stale
 from publisher.renderers import example
+from publisher.statistics import Statistics
 from publisher.status import Status, status
-from publisher.store import Store, open_store
-from publisher.subscribers import Readers, subscribe
+from publisher.store import ApiToken, Store, open_store
+from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
 
@@ -118,6 +120,40 @@ class App:
         return Readers(
             store=self.store, settings=self.settings, templates=self.templates, secret=self.secret, clock=self.clock
         )
+
+    @cached_property
+    def access(self) -> Access:
+        """The desk for those who use the API."""
+        return Access(store=self.store, clock=self.clock)
+
+    def admit(self, token: str, client: str) -> ApiToken | None:
+        """Whose token of the API it is; None where it is none of ours.
+
+        Args:
+            client: the address that it came from.
+
+        Raises:
+            TooMany: it, or its network without a good token, has asked too often.
+            StoreError: it cannot be looked up.
+        """
+        return self.access.admit(token, network_of(client))
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """The figures of the house."""
+        return Statistics(store=self.store, settings=self.settings, clock=self.clock)
+
+    def push(self, source: str, items: Sequence[Item]) -> Received:
+        """Take what was pushed to a source, all of it or nothing, and let it be published at once.
+
+        Raises:
+            Unfit: there is nothing to read in an item; the field tells which.
+            StoreError: nothing was kept.
+        """
+        kept = receive(source, Harvest(items=tuple(items)), self.settings, store=self.store, clock=self.clock)
+        if kept.arrived or kept.edited:
+            self.wake()
+        return kept
 
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.

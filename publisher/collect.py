@@ -1,7 +1,8 @@
 """Step 1: source → entries.
 
 One visit: ask the kind for a harvest, let the pure ``changes`` decide what is new and what was edited, and commit
-entries, cursor and the source's health in one transaction.  A visit that fails changes nothing but the health.
+entries, cursor and the source's health in one transaction.  A visit that fails changes nothing but the health.  A
+harvest that was pushed goes the same way from there on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from publisher import html
 from publisher.config import Settings, SourceSettings
-from publisher.errors import BadStatus, PublisherError, SourceError
+from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
 from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
 from publisher.net import Net
 from publisher.store import Arrival, Known, SourceState, Store, Tx
@@ -39,13 +40,15 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
     """Visit a source once and store what it brought.
 
     Returns:
-        Done, ``changed`` when an entry arrived or was edited; Later when the visit failed; Never when the source is
-        gone.
+        Done, ``changed`` when an entry arrived or was edited, or at once where entries are pushed; Later when the visit
+        failed; Never when the source is gone.
 
     Raises:
         StoreError: nothing could be recorded.
     """
     source = settings.sources[work.subject]
+    if source.pushed:
+        return Done("its entries are pushed; there is nothing to visit")
     with store.write() as tx:
         if not tx.runs.claim(work.run, work.slot, clock()):
             return Done("this slot has run")
@@ -61,6 +64,37 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         visit.failed(SourceError(f"unexpected {type(error).__name__}: {error}"), clock())
         raise
     return visit.keep(harvest, clock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What became of a harvest that was pushed: how many of its items."""
+
+    arrived: int
+    edited: int
+    unchanged: int
+
+
+def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, clock: Clock) -> Received:
+    """Keep what was pushed to a source, all of it or nothing.
+
+    Args:
+        harvest: its items, each with a guid of its own, by which it is known again: one that comes again is an edit, or
+            nothing.
+
+    Raises:
+        Unfit: there is nothing to read in an item; the field tells which (``entries[3]``).
+        StoreError: nothing was kept.
+    """
+    source, items = settings.sources[name], [tidy(raw, harvest.link) for raw in harvest.items]
+    if empty := [index for index, item in enumerate(items) if not tells(item)]:
+        raise Unfit("There is nothing in it to read, see or hear.", field=f"entries[{empty[0]}]")
+    with store.write() as tx:
+        tx.entries.hold()  # who pushes the same at the same moment finds it known
+        now, state = clock(), tx.sources.get(name) or SourceState(name=name)
+        arrived, edited = _write(tx, source, items, News.pushed(state, now), now)
+        tx.sources.put(_well(state, source, harvest, now))
+    return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +115,12 @@ class _Visit:
     def keep(self, harvest: Harvest, now: datetime) -> Outcome:
         """Write entries, cursor and health, in one transaction."""
         items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
-        keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
-        name, news = self.work.subject, News.of(self.state, same=self.same)
         with self.store.write() as tx:
-            found = changes(tx.entries.known(name, keys, links), items, source=name, news=news)
-            for number, key in found.aliases:
-                tx.entries.alias(name, key, number)
-            for number, item, mark in found.revisions:
-                tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
-            arrived = tx.entries.add(name, found.arrivals, now)
-            if arrived:
-                self._forget(tx, now)
-            words = _words(harvest, arrived, len(found.revisions))
-            tx.sources.put(self._well(harvest, now))
+            arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
+            words = _words(harvest, arrived, edited)
+            tx.sources.put(_well(self.state, self.source, harvest, now))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
-        return Never(words) if harvest.gone else Done(words, changed=bool(arrived or found.revisions))
+        return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
 
     def failed(self, error: PublisherError, now: datetime) -> Outcome:
         """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
@@ -107,24 +132,43 @@ class _Visit:
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
 
-    def _well(self, harvest: Harvest, now: datetime) -> SourceState:
-        return SourceState(
-            name=self.work.subject,
-            fingerprint=self.source.fingerprint,
-            cursor=harvest.cursor,
-            title=harvest.title or self.state.title,
-            since=self.state.since or now,
-            visited=self.state.visited if harvest.gone else now,
-            tried=now,
-            gone=harvest.gone,
-        )
 
-    def _forget(self, tx: Tx, now: datetime) -> None:
-        """Let go of the contents that are old enough, unless they wait for an issue, or for a reader's turn."""
-        waiting = [state.since for state in tx.publications.all() if state.schedule]
-        own = tx.subscribers.earliest()
-        keep_after = min(waiting if own is None else [*waiting, own], default=tx.entries.last_number())
-        tx.entries.forget(self.work.subject, now - self.source.keep, _SPARED, keep_after)
+def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, now: datetime) -> tuple[int, int]:
+    """Write what is new and what was edited; returns how many of each."""
+    name = source.name
+    keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
+    known = tx.entries.known(name, keys, links)
+    found = changes(known, items, source=name, news=news, whole=not source.pushed)
+    for number, key in found.aliases:
+        tx.entries.alias(name, key, number)
+    for number, item, mark in found.revisions:
+        tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
+    arrived = tx.entries.add(name, found.arrivals, now)
+    if arrived:
+        _forget(tx, source, now)
+    return arrived, len(found.revisions)
+
+
+def _well(state: SourceState, source: SourceSettings, harvest: Harvest, now: datetime) -> SourceState:
+    """How a source is that has brought something."""
+    return SourceState(
+        name=source.name,
+        fingerprint=source.fingerprint,
+        cursor=harvest.cursor,
+        title=harvest.title or state.title,
+        since=state.since or now,
+        visited=state.visited if harvest.gone else now,
+        tried=now,
+        gone=harvest.gone,
+    )
+
+
+def _forget(tx: Tx, source: SourceSettings, now: datetime) -> None:
+    """Let go of the contents that are old enough, unless they wait for an issue, or for a reader's turn."""
+    waiting = [state.since for state in tx.publications.all() if state.schedule]
+    own = tx.subscribers.earliest()
+    keep_after = min(waiting if own is None else [*waiting, own], default=tx.entries.last_number())
+    tx.entries.forget(source.name, now - source.keep, _SPARED, keep_after)
 
 
 def _words(harvest: Harvest, arrived: int, edited: int) -> str:
@@ -173,6 +217,14 @@ class News:
             return cls(state.since - _A_DAY)
         return cls(state.visited, undated=False)
 
+    @classmethod
+    def pushed(cls, state: SourceState, now: datetime) -> News:
+        """The rule for what is pushed: somebody sends it now, so it is news from the very first push on.
+
+        But for what is dated more than a day before that first push: with it, an archive is brought in.
+        """
+        return cls((state.since or now) - _A_DAY)
+
     def is_news(self, item: Item) -> bool:
         """Whether a digest may tell of this item, which has just arrived."""
         if self.since is None:
@@ -180,7 +232,7 @@ class News:
         return item.published >= self.since if item.published else self.undated
 
 
-def changes(known: Collection[Known], items: Sequence[Item], *, source: str, news: News) -> Changes:
+def changes(known: Collection[Known], items: Sequence[Item], *, source: str, news: News, whole: bool = True) -> Changes:
     """Decide what is new, what was edited, and what only changed its name.
 
     Args:
@@ -188,13 +240,15 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
         items: the harvest, tidied, newest first.
         source: the source's name; part of the public identity of an entry whose own is no IRI.
         news: tells news from backlog.
+        whole: the items are all that the source lists now; where they are not, as in a push, nothing can have vanished.
 
     An entry that comes under another guid, but with the link, the title and the date of one whose guid has vanished
     from the harvest, is that one: sites that move rewrite all guids at once, and nobody wants their archive by mail.
     """
     by_key = {key: entry for entry in known for key in entry.keys}
     present = {identity(item): link_key(item.link) for item in items}
-    vanished = {(entry.link_key, _fold(entry.title)): entry for entry in known if not entry.keys & present.keys()}
+    missing = [entry for entry in known if whole and not entry.keys & present.keys()]
+    vanished = {(entry.link_key, _fold(entry.title)): entry for entry in missing}
     shared = Counter(present.values())
     arrivals, revisions, aliases, seen = [], [], [], set[str]()
     for item in items:

@@ -38,7 +38,8 @@ _A_DAY = timedelta(days=1)
 
 def timetables(settings: Settings) -> dict[str, Timetable]:
     """The timetable of each run there is that goes by the clock, by the name of the run."""
-    visits = {f"collect {name}": every(source.every, spread=name) for name, source in settings.sources.items()}
+    visited = {name: source for name, source in settings.sources.items() if not source.pushed}
+    visits = {f"collect {name}": every(source.every, spread=name) for name, source in visited.items()}
     issues = {
         f"compose {digest_name(name, frequency)}": timetable(text, settings.zone_of(name))
         for name, digest in settings.digests.items()
@@ -96,6 +97,8 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     works = []
     for name, source in settings.sources.items():
         state = states.get(name)
+        if source.pushed:
+            continue
         if state and (
             (state.retry_at and state.retry_at > now) or (state.gone and state.fingerprint == source.fingerprint)
         ):
@@ -169,6 +172,8 @@ def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | No
     Args:
         issue: the issue's slot; None: the first issue, which waits until each source was tried once.
     """
+    if source.pushed:
+        return False
     if state.tried is None or issue is None:
         return state.tried is None
     if state.gone or (state.retry_at and state.retry_at > now):

@@ -23,7 +23,7 @@ class SourceStatus:
     visited: datetime | None
     """The last visit that went well."""
     next: datetime | None
-    """None: never again, the source has ended."""
+    """None: never again, the source has ended; or never, its entries are pushed."""
     failures: int
     """In a row, until now."""
     error: str
@@ -156,7 +156,8 @@ def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: dateti
     rows = []
     for name, source in settings.sources.items():
         state = states.get(name) or SourceState(name=name)
-        following = max(runs[f"collect {name}"].next(now), state.retry_at or now)
+        times = runs.get(f"collect {name}")
+        following = max(times.next(now), state.retry_at or now) if times else None
         rows.append(
             SourceStatus(
                 name=name,

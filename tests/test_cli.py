@@ -169,6 +169,20 @@ def test_a_failed_delivery_is_listed_and_can_be_planned_anew(config: Path) -> No
     assert "not failed" in publisher("-c", config, "delivery", "retry", str(row["id"]), code=1)
 
 
+def test_a_token_is_shown_once_listed_without_its_secret_and_taken_back(config: Path) -> None:
+    words = ("-c", config, "token")
+    token = publisher(*words, "add", "shop", "--scope", "entries:write", "--scope", "entries:read").strip()
+    assert re.fullmatch(r"pub_[\w-]{32}", token)
+    [shown] = json.loads(publisher(*words, "list", "--json"))
+    assert shown.pop("created")
+    assert shown == {"name": "shop", "scopes": ["entries:read", "entries:write"], "used": None}
+    assert "already" in publisher(*words, "add", "shop", "--scope", "entries:read", code=2)
+    assert "there is: entries:read, entries:write" in publisher(*words, "add", "two", "--scope", "all", code=2)
+    assert "shop" in publisher(*words, "remove", "shop")
+    publisher(*words, "remove", "shop", code=1)
+    assert json.loads(publisher(*words, "list", "--json")) == []
+
+
 def test_a_backup_is_a_whole_store(config: Path, tmp_path: Path) -> None:
     publisher("-c", config, "run", "--once")
     publisher("-c", config, "db", "backup", tmp_path / "copy.db")

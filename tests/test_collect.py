@@ -4,7 +4,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,13 +24,14 @@ from publisher.collect import (
     digest,
     identity,
     link_key,
+    receive,
     retry_pause,
     tidy,
     told_apart,
     uid,
 )
-from publisher.config import load
-from publisher.errors import BadStatus, SourceError, Unreachable
+from publisher.config import Settings, load
+from publisher.errors import BadStatus, SourceError, Unfit, Unreachable
 from publisher.model import (
     Author,
     Cursor,
@@ -302,6 +303,26 @@ def test_after_a_change_of_options_only_what_is_dated_after_the_last_visit_is_ne
 def test_a_change_of_options_never_makes_more_news(state: SourceState, published: datetime | None) -> None:
     item = Item(published=published)
     assert News.of(state, same=True).is_news(item) >= News.of(state, same=False).is_news(item)
+
+
+@given(states, moments, dates)
+def test_what_is_pushed_is_news_from_the_first_push_on_unless_it_is_dated_more_than_a_day_before_it(
+    state: SourceState, now: datetime, published: datetime | None
+) -> None:
+    first = state.since or now
+    assert News.pushed(state, now).is_news(Item(published=published)) == (not published or published >= first - DAY)
+
+
+@given(st.lists(anything, max_size=6), st.lists(anything, max_size=6))
+def test_a_push_is_no_list_of_all_there_is_so_that_nothing_can_have_vanished(
+    first: list[Item], second: list[Item]
+) -> None:
+    shelf = Shelf()
+    shelf.visit(first)
+    found = changes(shelf.known(second), second, source="blog", news=ALL_NEWS, whole=False)
+    assert found.aliases == ()
+    keys = {key for entry in shelf.entries for key in entry.keys}
+    assert {arrival.key for arrival in found.arrivals} == {identity(item) for item in second} - keys
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -680,3 +701,86 @@ def test_whatever_a_source_brings_can_be_kept_and_comes_only_once(empty_store: P
                 kept = blog.entries
                 assert blog.visit(found) == Done("nothing new")
                 assert blog.entries == kept
+
+
+# --- what is pushed --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Newsroom:
+    """A source that entries are pushed to."""
+
+    store: Store
+    settings: Settings
+    now: datetime = NOW
+
+    def push(self, *names: str, **fields: object) -> tuple[int, int, int]:
+        pushed = harvest(*names, **fields)
+        found = receive("newsroom", pushed, self.settings, store=self.store, clock=lambda: self.now)
+        return found.arrived, found.edited, found.unchanged
+
+    def entries(self) -> dict[str, Entry]:
+        with self.store.read() as tx:
+            return {entry.title: entry for entry in tx.entries.newest(["newsroom"], 100)}
+
+
+@pytest.fixture
+def newsroom(tmp_path: Path, write_config: Callable[[str], Path]) -> Iterator[Newsroom]:
+    file = write_config("sources: {newsroom: {kind: api}}\n")
+    settings = load(file, sources=sources.kinds(), channels=channels.kinds(), environ={})
+    with contextlib.closing(open_store(settings.database)) as store:
+        yield Newsroom(store, settings)
+
+
+def test_what_is_pushed_first_is_news_and_no_backlog(newsroom: Newsroom) -> None:
+    assert newsroom.push("one", "two") == (2, 0, 0)
+    assert [entry.backlog for entry in newsroom.entries().values()] == [False, False]
+
+
+def test_what_is_pushed_again_is_an_edit_or_nothing(newsroom: Newsroom) -> None:
+    newsroom.push("one", "two")
+    assert newsroom.push("one", "two") == (0, 0, 2)
+    assert newsroom.push("one", "two", "three", content="More.") == (1, 2, 0)
+    assert {title: entry.version for title, entry in newsroom.entries().items()} == {"one": 2, "two": 2, "three": 1}
+
+
+def test_an_archive_that_is_pushed_is_backlog_also_later(newsroom: Newsroom) -> None:
+    newsroom.push("old", published=NOW - 2 * DAY)
+    newsroom.now += 9 * DAY
+    newsroom.push("older", published=NOW - 3 * DAY)
+    newsroom.push("late", published=NOW + DAY)
+    assert {title: entry.backlog for title, entry in newsroom.entries().items()} == {
+        "late": False,
+        "old": True,
+        "older": True,
+    }
+
+
+def test_a_push_of_which_an_item_tells_nothing_is_refused_whole(newsroom: Newsroom) -> None:
+    good, bad = harvest("one").items[0], Item(guid="2", content="<script>alert(1)</script>")
+    with pytest.raises(Unfit) as caught:
+        receive(
+            "newsroom", Harvest(items=(good, bad)), newsroom.settings, store=newsroom.store, clock=lambda: newsroom.now
+        )
+    assert caught.value.field == "entries[1]"
+    assert newsroom.entries() == {}
+
+
+def test_a_source_that_is_pushed_to_is_well_and_its_last_push_is_its_last_visit(newsroom: Newsroom) -> None:
+    newsroom.push("one")
+    newsroom.now += DAY
+    newsroom.push("two")
+    with newsroom.store.read() as tx:
+        state = tx.sources.get("newsroom")
+    assert state
+    assert (state.since, state.visited, state.tried, state.error) == (NOW, NOW + DAY, NOW + DAY, "")
+
+
+def test_to_visit_where_entries_are_pushed_leaves_no_trace(newsroom: Newsroom) -> None:
+    work = Work(step="collect", subject="newsroom", slot="by hand 1")
+    with contextlib.closing(Net()) as net:
+        done = collect(work, newsroom.settings, store=newsroom.store, net=net, clock=lambda: NOW)
+    assert isinstance(done, Done)
+    assert not done.changed
+    with newsroom.store.read() as tx:
+        assert tx.sources.get("newsroom") is None

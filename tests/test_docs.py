@@ -14,9 +14,10 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import pytest
 import typer
@@ -24,11 +25,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from standardwebhooks import Webhook
 
+from publisher.access import SCOPES
 from publisher.app import initialise, load, schema
 from publisher.cli import cli
 from publisher.model import Entry, Issue, Publication, Site
 from publisher.renderers import digest
 from publisher.templating import Templates
+from publisher.web.api import ENDPOINTS
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -275,6 +278,40 @@ def posted(address: str, event: str, secret: str) -> int:
         return int(urllib.request.urlopen(urllib.request.Request(address, event.encode(), headers)).status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+# --- the API ---------------------------------------------------------------------------------------------------------
+
+
+def requested() -> Iterator[tuple[str, str]]:
+    """The calls of curl in the documents."""
+    for place, text in blocks("sh"):
+        for call in re.findall(r"^curl (?:[^\n]|(?<=\\)\n|\n(?=    \"|  \}))*", text, re.MULTILINE):
+            if "/api/v1/" in call:
+                yield f"{place} {call.split('-H')[0]}", call
+
+
+@fixed(requested())
+def test_a_call_of_the_api_in_the_documents_is_one_that_it_knows(text: str) -> None:
+    words = shlex.split(text.replace("\\\n", " "))
+    [address] = [word for word in words if word.startswith("https://")]
+    options = dict(pairwise(words))
+    method = options.get("-X", "POST" if "-d" in words else "GET")
+    path, _, query = address.partition("/api/v1")[2].partition("?")
+    routes = [one for one in ENDPOINTS if re.fullmatch(re.sub("{.*?}", "[^/]+", one.path), path)]
+    [endpoint] = [one for one in routes if one.method == method]
+    assert "Authorization: Bearer $TOKEN" in words
+    endpoint.query.model_validate(dict(parse_qsl(query)))
+    assert ("-d" in words) == (endpoint.body is not None) == ("Content-Type: application/json" in words)
+    if endpoint.body:
+        endpoint.body.model_validate_json(options["-d"])
+
+
+def test_every_request_and_every_scope_of_the_api_is_in_the_reference_and_its_use_is_shown() -> None:
+    told = (REFERENCE / "api.md").read_text()
+    assert [one.path for one in ENDPOINTS if f"## `{one.method} /api/v1{one.path}`" not in told] == []
+    assert [scope for scope in SCOPES if f"| `{scope}` |" not in told] == []
+    assert len(list(requested())) >= 8
 
 
 # --- why -------------------------------------------------------------------------------------------------------------

@@ -300,3 +300,22 @@ def test_where_readers_clocks_count_an_issue_is_made_when_the_first_of_them_show
     assert work.slot == "2026-10-26T08:00:00"
     app.do(work)
     assert not at(23)
+
+
+def test_where_entries_are_pushed_nobody_visits_and_no_issue_waits_for_a_visit(
+    tmp_path: Path, write_config: Callable[[str], Path], clock: Clock
+) -> None:
+    text = HOUSE.replace("sources:", "sources:\n  newsroom: {kind: api}").replace(
+        'digest: {schedule: "mon 08:00"}', 'digest: {schedule: "mon 08:00", first_issue: 7d}'
+    )
+    (tmp_path / "notes").mkdir()
+    app = App(load(write_config(text), {}), clock)
+    once(app)
+    assert due(app) == []  # the first issue was made
+    clock.advance(days=8)
+    once(app)
+    assert due(app) == []
+    [newsroom] = [source for source in app.status().sources if source.kind == "api"]
+    assert (newsroom.next, newsroom.error) == (None, "")
+    assert "collect newsroom" not in [name for _, name in app.status().next]
+    app.close()

@@ -17,7 +17,7 @@ from outside import Clock
 
 from publisher.app import App, load
 from publisher.errors import PublisherError
-from publisher.web import serving
+from publisher.web import _listen, serving
 
 NOTE = "---\ntitle: Bridge <open> & free\ndate: 2026-10-01\n---\nSome text.\n"
 HOUSE = """
@@ -134,3 +134,10 @@ def test_an_address_that_cannot_be_listened_on_is_a_sentence(
         with pytest.raises(PublisherError, match=r"cannot listen on 127\.0\.0\.1:"), serving(lambda: app):
             pass
         app.close()
+
+
+def test_the_second_piece_of_an_answer_does_not_wait_until_the_first_is_acknowledged() -> None:
+    with _listen("127.0.0.1:0") as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,7 +1,7 @@
-"""Makes this reference from the code: configuration.md, config.schema.json and commands.md.  ``make docs`` runs it.
+"""Makes this reference from the code: configuration.md, config.schema.json, commands.md and api.md, by ``make docs``.
 
 Options are told as the JSON Schema tells them, commands as ``--help`` does; the example of a kind is the one that the
-repository's config.yaml holds of it, be it in force or a comment.
+repository's config.yaml holds of it, be it in force or a comment.  The API is told as its OpenAPI document tells it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from typing import Any
 
 import typer
 
+from publisher.access import SCOPES
 from publisher.app import schema
 from publisher.cli import cli
+from publisher.web.api import BASE, ENDPOINTS
+from publisher.web.api.document import document
 
 HERE = Path(__file__).parent
 CONFIG = HERE.parent.parent / "config.yaml"
@@ -39,6 +42,7 @@ def documents() -> dict[str, str]:
         "config.schema.json": json.dumps(shape, indent=1, ensure_ascii=False) + "\n",
         "configuration.md": "\n\n".join(_configuration(shape)) + "\n",
         "commands.md": "\n\n".join(_commands()) + "\n",
+        "api.md": "\n\n".join(_api(document())) + "\n",
     }
 
 
@@ -361,7 +365,117 @@ def _told(name: str) -> str:
     return f"{name} {_KINDS_OF_VALUE[kind.rstrip('>')]}" if kind and name.startswith("-") else name
 
 
-_KINDS_OF_VALUE = {"str": "TEXT", "int": "NUMBER", "path": "PATH"}
+_KINDS_OF_VALUE = {"str": "TEXT", "list[str]": "TEXT", "int": "NUMBER", "path": "PATH"}
+
+
+# --- api.md ----------------------------------------------------------------------------------------------------------
+
+_API = """\
+# API
+
+For programs: JSON over HTTP, below `/api/v1`. How it is used is told with examples in
+[use the API](../how-to/use-the-api.md); the same as here, for machines, is at `/api/v1/openapi.json` (OpenAPI 3.1).
+
+Every request has a token in its head, `Authorization: Bearer pub_…`; `publisher token add NAME --scope …` makes one.
+What it is good for are its scopes:"""
+
+_API_RULES = """\
+A body is JSON (`Content-Type: application/json`) of at most 5 MB. What is not known in it is a fault, and nothing is
+done where there is one. Moments have an offset (`2026-12-01T08:00:00Z`).
+
+Lists come in pages of `limit` items, 50 if nothing is said and at most 200. `next` is the cursor of the page after,
+and the header `Link` has its address; what is added meanwhile moves nothing from one page to another.
+
+What goes wrong has one shape, [`Problem`](#problem) (RFC 9457, `application/problem+json`):
+
+| status | means |
+| --- | --- |"""
+
+
+def _api(told: Shape) -> Iterator[str]:
+    yield from (
+        _MADE,
+        _API,
+        _rows(("scope", "lets a program see or do"), [(f"`{one}`", SCOPES[one]) for one in SCOPES]),
+    )
+    operations = (operation for path in told["paths"].values() for operation in path.values())
+    wrong = {
+        status: answer["description"]
+        for operation in operations
+        for status, answer in operation["responses"].items()
+        if int(status) >= 400
+    }
+    yield "\n".join([_API_RULES, *(f"| {status} | {words} |" for status, words in sorted(wrong.items()))])
+    for endpoint in ENDPOINTS:
+        yield from _operation(told["paths"][endpoint.path][endpoint.method.lower()], endpoint.method, endpoint.path)
+    yield "## Shapes\n\nWhat has a default may be left out."
+    for name, shape in told["components"]["schemas"].items():
+        yield from _told_shape(name, shape)
+
+
+def _operation(told: Shape, method: str, path: str) -> Iterator[str]:
+    [scope] = [one[0] for need in told["security"] for one in need.values()] or [""]
+    need = f"Needs `{scope}`." if scope else "Needs no token."
+    yield f"## `{method} {BASE}{path}`\n\n{told['summary']}. {need}"
+    rows = [(f"`{one['name']}`", _json_type(one["schema"]), one["description"]) for one in told["parameters"]]
+    if rows:
+        yield _rows(("parameter", "type", ""), rows)
+    body = told.get("requestBody", {}).get("content", {}).values()
+    takes = "".join(f"Takes {_json_type(one['schema'])}. " for one in body)
+    yield f"{takes}Answers {_answers(told['responses'])}."
+
+
+def _answers(responses: Shape) -> str:
+    return ", or ".join(
+        status + "".join(f" with {_json_type(one['schema'])}" for one in answer.get("content", {}).values())
+        for status, answer in responses.items()
+        if int(status) < 400
+    )
+
+
+def _told_shape(name: str, shape: Shape) -> Iterator[str]:
+    yield f"### `{name}`\n\n{_prose(' '.join(shape['description'].split()))}"
+    if "oneOf" in shape:
+        yield f"Either {_json_type(shape)}."
+    rows = [
+        (f"`{key}`", _json_type(option), _json_default(shape, key, option), _prose(option.get("description", "")))
+        for key, option in shape.get("properties", {}).items()
+    ]
+    if rows:
+        yield _rows(("field", "type", "default", ""), rows)
+
+
+def _json_default(shape: Shape, name: str, option: Shape) -> str:
+    if name in shape.get("required", ()):
+        return ""
+    return f"`{json.dumps(option['default'])}`" if "default" in option else ""
+
+
+def _json_type(option: Shape) -> str:
+    """A JSON Schema in a few words; shapes are links."""
+    if choices := option.get("anyOf", option.get("oneOf")):
+        return ", or ".join(map(_json_type, choices))
+    if "$ref" in option:
+        name = option["$ref"].rpartition("/")[2]
+        return f"[`{name}`](#{name.lower()})"
+    if values := option.get("enum", [option["const"]] if "const" in option else []):
+        return ", ".join(f"`{value}`" for value in values)
+    if option["type"] == "array":
+        return f"list of {_json_type(option['items'])}" + _bounds(option, "minItems", "maxItems")
+    if option["type"] == "object":
+        values = option.get("patternProperties", {"": option.get("additionalProperties", True)}).values()
+        return "mapping" + "".join(f" to {_json_type(one)}" for one in values if isinstance(one, dict))
+    words = {"date-time": "moment", "uri": "web address"}.get(option.get("format", ""), _JSON_TYPES[option["type"]])
+    return words + _bounds(option, "minimum", "maximum") + _bounds(option, "minLength", "maxLength")
+
+
+_JSON_TYPES = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`", "null": "`null`"}
+
+
+def _bounds(option: Shape, least: str, most: str) -> str:
+    if most not in option:
+        return ""
+    return f", {option[least]} to {option[most]}" if option.get(least) else f", at most {option[most]}"
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------------

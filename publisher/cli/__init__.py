@@ -33,6 +33,7 @@ _PARTS = (
     "bounce",
     "subscriber",
     "suppression",
+    "token",
     "db",
 )
 """The files that hold commands, in the order in which help tells of them: the plain ones, then the nouns."""

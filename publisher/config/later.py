@@ -11,7 +11,6 @@ _LATER = {
     "alerts",
     "metrics",
     "defaults.every=adaptive",
-    "sources.*.kind=api",
     "sources.*.kind=opml",
     "sources.*.every=adaptive",
     "sources.*.full_text",

@@ -155,6 +155,11 @@ class SourceSettings(Defaults, _OfKind):
     title: str = Field(default="", description="What it is called; left out: what it calls itself.")
     private: bool = Field(default=False, description="It may be at a private address.")
 
+    @property
+    def pushed(self) -> bool:
+        """Whether its entries are sent to us, so that nobody visits it and nothing waits for a visit."""
+        return bool(getattr(self.options, "pushed", False))
+
 
 class WarmUp(_Part):
     """A ceiling that rises day by day, until the other side knows us."""

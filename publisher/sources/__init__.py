@@ -20,6 +20,8 @@ class Source(Protocol):
     """One source, set up from its options."""
 
     kind: ClassVar[str]
+    pushed: ClassVar[bool] = False
+    """Its entries are sent to us and it is never visited; a kind that does not say so is."""
 
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the source.

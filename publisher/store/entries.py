@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import nlargest
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -53,6 +54,18 @@ _NEWEST_OF_ONE = (
     .limit(bindparam("limit"))
 )
 
+# The same by order of arrival.
+_LAST_OF_ONE = (
+    select(entries.c.moment, entries.c.number, entries.c.uid)
+    .where(
+        entries.c.source == bindparam("source"),
+        _remembered,
+        entries.c.number.between(bindparam("floor"), bindparam("last")),
+    )
+    .order_by(entries.c.number.desc())
+    .limit(bindparam("limit"))
+)
+
 
 class Entries(Concern):
     """All entries of all sources."""
@@ -80,6 +93,10 @@ class Entries(Concern):
         for chunk in chunks([key for key in link_keys if key]):
             linked = entries.c.source == source, entries.c.link_key.in_(chunk)
             yield from self._connection.scalars(select(entries.c.number).where(*linked))
+
+    def hold(self) -> None:
+        """Let nobody else add or revise until this transaction ends, so that what is known stays true."""
+        self._draw(_COUNTER, 0)
 
     def add(self, source: str, arrivals: Sequence[Arrival], now: datetime) -> int:
         """Write new entries; their numbers ascend in the order given.
@@ -144,6 +161,31 @@ class Entries(Concern):
                 break
             last = page[-1][:2]
         return self._load(found[:limit])
+
+    def last(self, sources: Collection[str], limit: int, before: int = _END[1]) -> tuple[Entry, ...]:
+        """The entries that arrived last, the last first; of several with the same uid the one that arrived first.
+
+        Args:
+            before: the number of an entry; only those that arrived before it.
+        """
+        found: list[int] = []
+        while len(found) < limit:
+            page = self._last_page(sources, before, limit)
+            found += self._firsts(page, sources)
+            if len(page) < limit:
+                break
+            before = page[-1][1]
+        return self._load(found[:limit])
+
+    def _last_page(self, sources: Collection[str], before: int, limit: int) -> list[tuple[datetime, int, str]]:
+        """Moment, number and uid of those that arrived last before that one, the last first."""
+        best: list[tuple[datetime, int, str]] = []
+        for source in dict.fromkeys(sources):
+            floor = best[-1][1] if len(best) == limit else 0
+            bounds = {"source": source, "floor": floor, "last": before - 1, "limit": limit}
+            if rows := self._connection.execute(_LAST_OF_ONE, bounds).all():
+                best = nlargest(limit, [*best, *map(tuple, rows)], key=itemgetter(1))
+        return best
 
     def _page(
         self, sources: Collection[str], last: tuple[datetime, int], limit: int

@@ -105,12 +105,23 @@ class Issues(Concern):
         ordered = select(*columns).where(documents.c.issue == id).order_by(documents.c.position)
         return tuple(Document(**row._asdict()) for row in self._connection.execute(ordered))
 
-    def recent(self, limit: int, publication: str | None = None) -> list[IssueRow]:
-        """The last issues with their variants, newest first; of one publication where it is named."""
+    def recent(self, limit: int, publication: str | None = None, *, before: int | None = None) -> list[IssueRow]:
+        """The last issues with their variants, newest first; of one publication where it is named.
+
+        Args:
+            before: the id of an issue; only those that were made before it.
+        """
         newest = select(issues).where(issues.c.number > 0).order_by(issues.c.id.desc()).limit(limit)
         if publication is not None:
             newest = newest.where(issues.c.publication == publication)
+        if before is not None:
+            newest = newest.where(issues.c.id < before)
         return [IssueRow(**row._asdict()) for row in self._connection.execute(newest)]
+
+    def since(self, moment: datetime) -> list[IssueRow]:
+        """The issues that were made since then, with their variants, newest first."""
+        made = select(issues).where(issues.c.number > 0, issues.c.created >= moment).order_by(issues.c.id.desc())
+        return [IssueRow(**row._asdict()) for row in self._connection.execute(made)]
 
     def count(self, publication: str) -> int:
         """How many issues a publication has had, each with all its variants counted as one."""

@@ -132,6 +132,23 @@ class Subscribers(Concern):
         theirs = select(subscriptions).where(subscriptions.c.subscriber == id).order_by(subscriptions.c.publication)
         return tuple(SubscriptionRow(**row._asdict()) for row in self._connection.execute(theirs))
 
+    def subscriptions_of(self, ids: Iterable[int]) -> dict[int, tuple[SubscriptionRow, ...]]:
+        """The same of many at once, by subscriber."""
+        theirs: dict[int, tuple[SubscriptionRow, ...]] = {}
+        for chunk in chunks(ids):
+            told = select(subscriptions).where(subscriptions.c.subscriber.in_(chunk))
+            for row in self._connection.execute(told.order_by(subscriptions.c.subscriber, subscriptions.c.publication)):
+                theirs[row.subscriber] = (*theirs.get(row.subscriber, ()), SubscriptionRow(**row._asdict()))
+        return theirs
+
+    def by_state(self) -> dict[str, dict[str, int]]:
+        """How many subscriptions each publication has in each state."""
+        columns = (subscriptions.c.publication, subscriptions.c.state)
+        counted: dict[str, dict[str, int]] = {}
+        for publication, state, count in self._connection.execute(select(*columns, func.count()).group_by(*columns)):
+            counted.setdefault(publication, {})[state] = count
+        return counted
+
     def subscribe(self, row: SubscriptionRow) -> None:
         """Write a subscription, be it new or not."""
         self._upsert(subscriptions, asdict(row))

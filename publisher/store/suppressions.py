@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Text, and_, delete, func, or_, select, tuple_
 
 from publisher.mime import address_key
 from publisher.model import State
@@ -99,6 +99,16 @@ class Suppressions(Concern):
         """The newest first."""
         newest = select(suppressions).order_by(suppressions.c.moment.desc(), suppressions.c.address)
         return [Suppression(**row._asdict()) for row in self._connection.execute(newest.limit(limit))]
+
+    def page(self, after: tuple[str, str] = ("", ""), *, limit: int) -> builtins.list[Suppression]:
+        """The list in an order that stays while it grows.
+
+        Args:
+            after: address and publication of the entry that was told last.
+        """
+        key = tuple_(suppressions.c.address, suppressions.c.publication)
+        rest = select(suppressions).where(key > tuple_(*after)).order_by(*key).limit(limit)
+        return [Suppression(**row._asdict()) for row in self._connection.execute(rest)]
 
     # What came back.
 

@@ -7,7 +7,8 @@ together with its line in the log of consents.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO, TextIO
 
@@ -16,7 +17,7 @@ from publisher.config import Settings
 from publisher.errors import Unfit
 from publisher.mime import address_key
 from publisher.model import Clock
-from publisher.store import ConsentRow, SignUp, Store, SubscriberRow, SubscriptionRow, Tx
+from publisher.store import ConsentRow, SignUp, Store, SubscriberRow, SubscriptionRow, Suppression, Tx
 from publisher.subscribers import doors
 from publisher.subscribers.answers import subscribe
 from publisher.subscribers.cells import harmless
@@ -44,6 +45,7 @@ __all__ = [
     "subscribe",
 ]
 
+_ID = re.compile(r"[0-9]{1,18}")
 _DELIVERIES = 10_000
 """As many of a reader's deliveries are in the copy of their data, at most."""
 
@@ -290,8 +292,89 @@ class Readers:
             row = tx.subscribers.by_address(address)
             return self._preferences(tx, row) if row else None
 
+    def amend_by_hand(
+        self,
+        address: str,
+        publications: Mapping[str, Mapping[str, Any]],
+        change: Mapping[str, Any],
+        *,
+        by: str,
+        consent: str = "",
+    ) -> Preferences | None:
+        """Do as a program has told us, which says only what is to be different; None where they are no subscriber.
+
+        Args:
+            publications: by name, the fields of ``Wanted`` that shall change.
+            change: the other fields of ``Change`` that shall.
+            by: which program; it is kept in the log.
+            consent: how it is known that they want what they do not get yet; it is kept instead.
+
+        Raises:
+            Unfit: something of it cannot be used, or stands against mailing them, or consent is missing; nothing was
+                changed.
+        """
+        with self.store.write() as tx:
+            row = tx.subscribers.by_address(address)
+            if row is None:
+                return None
+            wanted = {name: self._amended(tx, row, name, told, consent) for name, told in publications.items()}
+            whole = Change(publications=wanted, **change)
+            return self._preferences(tx, self._change(tx, row, whole, door="api", wording=consent or by))
+
+    def _amended(self, tx: Tx, row: SubscriberRow, name: str, told: Mapping[str, Any], consent: str) -> Wanted:
+        """What is wanted of a publication where what is not told stays as it is, as far as it is still offered."""
+        if name not in self.settings.audiences:
+            raise Unfit(f"There is no {name!r} to subscribe to.", field="publications")
+        known = _of(tx, row, name) or SubscriptionRow(subscriber=row.id, publication=name, state="")
+        is_active = known.state == "active"
+        stays = Wanted(
+            subscribed=is_active,
+            frequency=self.settings.digest(name).frequency(known.frequency),
+            topics=tuple(topic for topic in known.topics if topic in self.settings.publications[name].topics),
+        )
+        wanted = replace(stays, **told)
+        if wanted.subscribed and not is_active:
+            if not consent:
+                raise Unfit("Say how it is known that they want it.", field="consent")
+            _mind_the_list(tx, row.address, name)
+        elif not wanted.subscribed and "subscribed" not in told:
+            raise Unfit(f"They do not get {name!r}: say that they are to be subscribed.", field="publications")
+        return wanted
+
+    def known(self, who: str) -> SubscriberRow | None:
+        """A subscriber, by address or by id; None where there is none."""
+        with self.store.read() as tx:
+            return tx.subscribers.get(int(who)) if _ID.fullmatch(who) else tx.subscribers.by_address(who)
+
+    def suppress(self, address: str, publication: str = "", *, detail: str) -> bool:
+        """Send somebody nothing more; False where they were on the list already.
+
+        Args:
+            publication: nothing of that one; empty: nothing at all.
+            detail: who says so; it is kept on the list.
+
+        Raises:
+            Unfit: it is no address, or there is no such publication.
+        """
+        if publication and publication not in self.settings.publications:
+            raise Unfit(f"There is no publication {publication!r}.", field="publication")
+        to, now = doors.address_of(address), self.clock()
+        entry = Suppression(address=to, publication=publication, reason="by hand", detail=detail, moment=now)
+        with self.store.write() as tx:
+            return tx.suppressions.add(entry)
+
     def enrol(
-        self, address: str, publications: Sequence[str], *, name: str = "", door: str, wording: str
+        self,
+        address: str,
+        publications: Sequence[str],
+        *,
+        name: str = "",
+        frequency: str = "",
+        topics: Sequence[str] = (),
+        language: str = "",
+        timezone: str = "",
+        door: str,
+        wording: str,
     ) -> SubscriberRow:
         """Let somebody get publications without a confirmation, because their consent is known.
 
@@ -310,6 +393,10 @@ class Readers:
             address=address,
             publications=publications,
             name=name,
+            frequency=frequency,
+            topics=topics,
+            language=language,
+            timezone=timezone,
             door=door,
             wording=wording,
             now=now,
@@ -317,11 +404,18 @@ class Readers:
         with self.store.write() as tx:
             for publication in one.publications:
                 _mind_the_list(tx, one.address, publication)
-            row = tx.subscribers.add(one.address, name=one.name, now=now)
+            row = tx.subscribers.add(one.address, name=one.name, language=one.language, timezone=one.timezone, now=now)
             for publication in one.publications:
                 if (known := _of(tx, row, publication)) and known.state == "active":
                     continue
-                wanted = SubscriptionRow(subscriber=row.id, publication=publication, state="active", confirmed=now)
+                wanted = SubscriptionRow(
+                    subscriber=row.id,
+                    publication=publication,
+                    state="active",
+                    frequency=one.frequency,
+                    topics=one.topics,
+                    confirmed=now,
+                )
                 tx.subscribers.subscribe(wanted)
                 said = ConsentRow(publication=publication, act="enrolled", moment=now, door=door, wording=wording)
                 tx.subscribers.consent(row.address, said)
@@ -552,14 +646,14 @@ class Readers:
 
 
 def _mind_the_list(tx: Tx, address: str, publication: str) -> None:
-    """Let nobody be mailed on the operator's word who is on the suppression list."""
+    """Let nobody be subscribed by others who is on the suppression list, for whatever reason.
+
+    Raises:
+        Unfit: they are.
+    """
     if closed := tx.suppressions.of(address, publication):
         raise Unfit(
             f"{address} is on the suppression list ({closed[0].reason})",
             field="address",
             hint="let them sign up themselves",
         )
-
-
-def _of(tx: Tx, row: SubscriberRow, publication: str) -> SubscriptionRow | None:
-    return next((sub for sub in tx.subscribers.subscriptions(row.id) if sub.publication == publication), None)

@@ -55,9 +55,13 @@ def _listen(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
-        return socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise PublisherError(
             f"cannot listen on {address}: {error.strerror}",
             hint="another program may be there; set server.listen to another port",
         ) from error
+    # Head and body of an answer go in two writes: else the second waits 40 ms for the first to be acknowledged.
+    # asyncio sets it only for sockets that name their protocol, and those that come of this one do not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

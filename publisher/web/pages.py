@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from publisher.errors import Forged, PublisherError, ReportError
+from publisher.web import api
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -63,6 +64,7 @@ def application(app: Callable[[], App]) -> ASGIApp:
             Route("/style.css", pages.style),
             Route("/status.css", pages.style),
             Route("/unsubscribe.css", pages.style),
+            *api.routes(app),
             Route("/{publication}", pages.to_folder),
             Route("/{publication}/{file:path}", pages.file),
         ],

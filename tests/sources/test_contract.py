@@ -89,7 +89,10 @@ def mail(web_site: WebSite, folder: Path, clock: Clock) -> World:
 WORLDS: dict[str, Any] = {"feed": feed, "page": page, "folder": folder, "mail": mail}
 
 
-@pytest.fixture(params=sorted(kinds()))
+PUSHED = sorted(name for name, kind in kinds().items() if getattr(kind, "pushed", False))
+
+
+@pytest.fixture(params=sorted(set(kinds()).difference(PUSHED)))
 def world(request: pytest.FixtureRequest, web_site: WebSite, tmp_path: Path, clock: Clock) -> World:
     assert request.param in WORLDS, f"the kind {request.param!r} has no world here yet: write one"
     made: World = WORLDS[request.param](web_site, tmp_path, clock)
@@ -157,3 +160,10 @@ def test_what_cannot_be_read_is_an_error_with_a_hint_and_hides_nothing(world: Wo
         assert caught.value.hint
     world.show(5)
     assert len(known(world, first, world.source.fetch(first.cursor, net))) == 5
+
+
+@pytest.mark.parametrize("kind", PUSHED)
+def test_a_visit_where_entries_are_pushed_brings_nothing_and_changes_nothing(kind: str, net: Net) -> None:
+    source: Source = kinds()[kind]()
+    assert source.fetch(None, net) == Harvest(unchanged=True)
+    assert source.fetch({"a": "b"}, net) == Harvest(unchanged=True, cursor={"a": "b"})

@@ -261,3 +261,34 @@ def test_a_stored_key_fits_an_index_and_two_keys_never_become_one(one: str, othe
     assert stored_key(stored_key(one)) == stored_key(one)
     if one.isprintable() and other.isprintable():
         assert (stored_key(one) == stored_key(other)) == (one == other)
+
+
+def test_the_last_come_by_number_page_by_page_while_others_arrive(tx: Tx):
+    tx.entries.add("a", [arrival("1"), arrival("2", uid="urn:x:same"), arrival("3")], NOW)
+    tx.entries.add("b", [arrival("4", uid="urn:x:same"), arrival("5", published=NOW - timedelta(days=9))], NOW)
+    tx.entries.add("c", [arrival("6")], NOW)
+    first = tx.entries.last(["a", "b"], 2)
+    tx.entries.add("a", [arrival("7")], NOW)
+    second = tx.entries.last(["a", "b"], 2, before=first[-1].number)
+    assert (numbers(first), numbers(second)) == ([5, 3], [2, 1])
+    assert tx.entries.last(["a", "b"], 2, before=1) == ()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "x", "y"])), max_size=25),
+    st.sets(st.sampled_from("abc")),
+    st.integers(1, 5),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_pages_of_any_size_hold_all_of_some_sources_once(sqlite_store: Store, given, sources, limit):
+    with suppress(RuntimeError), sqlite_store.write() as tx:
+        for n, (source, uid) in enumerate(given):
+            tx.entries.add(source, [arrival(str(n), uid=uid and f"urn:x:{uid}")], NOW)
+        told, before = [], 2**63 - 1
+        while page := tx.entries.last(sources, limit, before):
+            told += numbers(page)
+            before = told[-1]
+        wanted = [(uid or n, n) for n, (source, uid) in enumerate(given, 1) if source in sources]
+        firsts = dict(reversed(wanted))
+        assert told == sorted(firsts.values(), reverse=True)
+        raise RuntimeError  # nothing of this is kept

@@ -295,3 +295,13 @@ class Ledger(RuleBasedStateMachine):
 
 Ledger.TestCase.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
 TestLedger = Ledger.TestCase
+
+
+def test_issues_are_told_page_by_page_and_from_a_moment_on_without_notices(tx: Tx):
+    ids = [new_issue(tx) for _ in range(3)]
+    tx.issues.notice("weekly", "Confirm", (), NOW)
+    assert [issue.id for issue in tx.issues.recent(2)] == [ids[2], ids[1]]
+    assert [issue.id for issue in tx.issues.recent(2, before=ids[1])] == [ids[0]]
+    assert tx.issues.recent(2, before=ids[0]) == []
+    assert [issue.id for issue in tx.issues.since(NOW)] == ids[::-1]
+    assert tx.issues.since(LATER) == []

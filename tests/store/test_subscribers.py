@@ -27,6 +27,8 @@ from publisher.store import (
 )
 
 DAY = timedelta(days=1)
+READERS: dict[str, tuple[str, ...]] = {"ada": ("active", "left"), "ben": ("active",), "cem": ()}
+"""Names, and the states of their subscriptions."""
 
 
 def subscriber(tx: Tx, address: str = "ada@example.org", *states: str) -> SubscriberRow:
@@ -101,6 +103,13 @@ def test_a_subscription_is_kept_as_it_was_written_last(tx: Tx) -> None:
     for row in (asked, active, other):
         tx.subscribers.subscribe(row)
     assert tx.subscribers.subscriptions(ada.id) == (other, replace(active, topics=("a", "b")))
+
+
+def test_subscriptions_are_told_of_many_at_once_and_counted_by_state(tx: Tx) -> None:
+    ada, ben, cem = (subscriber(tx, f"{name}@example.org", *states) for name, states in READERS.items())
+    told = tx.subscribers.subscriptions_of([ada.id, ben.id, cem.id, 99])
+    assert told == {row.id: tx.subscribers.subscriptions(row.id) for row in (ada, ben)}
+    assert tx.subscribers.by_state() == {"active": {"active": 2}, "left": {"left": 1}}
 
 
 def test_what_was_never_confirmed_is_forgotten_with_whom_has_nothing_else(tx: Tx) -> None:

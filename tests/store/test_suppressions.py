@@ -145,3 +145,13 @@ def test_an_erased_address_is_on_the_list_without_being_told(tx: Tx) -> None:
     assert tx.deliveries.lease("post", 9, NOW) == []
     assert tx.suppressions.remove("a@example.org") == 1
     assert tx.suppressions.of("a@example.org") == ()
+
+
+def test_the_list_is_told_page_by_page_while_it_grows(tx: Tx) -> None:
+    for address, publication in (("b@example.org", "weekly"), ("b@example.org", ""), ("c@example.org", "")):
+        tx.suppressions.add(suppression(address, publication))
+    first = tx.suppressions.page(limit=1)
+    tx.suppressions.add(suppression("a@example.org"))
+    rest = tx.suppressions.page((first[0].address, first[0].publication), limit=9)
+    told = [(one.address[0], one.publication) for one in (*first, *rest)]
+    assert told == [("b", ""), ("b", "weekly"), ("c", "")]

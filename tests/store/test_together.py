@@ -160,3 +160,14 @@ def test_a_process_killed_while_it_writes_leaves_whole_transactions(store: Store
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_who_holds_the_entries_finds_known_what_another_has_just_added(store: Store) -> None:
+    def add_unless_known(_: int) -> int:
+        with store.write() as tx:
+            tx.entries.hold()
+            known = tx.entries.known("newsroom", ["one"], [])
+            return 0 if known else tx.entries.add("newsroom", [arrival("one")], NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(add_unless_known, range(8))) == [0] * 7 + [1]
