@@ -35,6 +35,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from publisher.errors import SourceError
+from publisher.html import is_picture
 from publisher.model import Item
 from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._outline import Node, Outline, joined, word_set
@@ -656,13 +657,12 @@ def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[N
 
 
 _IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
-_NO_PICTURE = re.compile(r"spacer|pixel|blank|transparent|placeholder|avatar|emoji|icon", re.IGNORECASE)
 
 
 def _image(outline: Outline, nodes: Iterable[Node]) -> str:
     images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
     found = (outline.absolute(image.attribute(name)) for image in images for name in _IMAGE_ATTRIBUTES)
-    return next((url for url in found if url.startswith("http") and not _NO_PICTURE.search(url)), "")
+    return next((url for url in found if url.startswith("http") and is_picture(url)), "")
 
 
 def _is_tiny(image: Node) -> bool:
