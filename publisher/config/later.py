@@ -14,7 +14,6 @@ _LATER = {
     "sources.*.kind=api",
     "sources.*.kind=opml",
     "sources.*.every=adaptive",
-    "sources.*.full_text",
     "publications.*.rules",
     "publications.*.settle",
     "publications.*.digest.approve",

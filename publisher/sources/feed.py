@@ -15,6 +15,7 @@ from publisher.errors import SourceError
 from publisher.model import Author, Cursor, Enclosure, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
+from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._visit import visit
 
 _ACCEPTED = (
@@ -36,12 +37,13 @@ class Feed:
             examples=["https://blog.example.org/feed.xml"],
         ),
     ]
+    full_text: FullText = False
 
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the feed.
 
-        The cursor is that of ``visit``, and ``items`` (their number).  It comes from bodies that were read to their end
-        only, so that a broken answer never hides what is in the next one.
+        The cursor is that of ``visit`` and of ``with_texts``, and ``items`` (their number).  It comes from bodies that
+        were read to their end only, so that a broken answer never hides what is in the next one.
 
         Raises:
             NetError: no answer to work with.
@@ -57,7 +59,7 @@ class Feed:
                 f"{urlsplit(found.answer.url).netloc} sent a feed without entries, where there were {known['items']}",
                 hint="if it is meant to be empty, remove the source",
             )
-        return harvest
+        return with_texts(harvest, known, net, found.answer.url) if self.full_text else harvest
 
 
 def _read(answer: Answer) -> dict[str, Any]:

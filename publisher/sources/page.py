@@ -15,6 +15,7 @@ from publisher.errors import SourceError
 from publisher.model import Cursor, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
+from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._listing import Selectors, find
 from publisher.sources._visit import visit
 
@@ -38,6 +39,7 @@ class Page:
             examples=[{"item": "article.news", "title": "h2", "link": "h2 a@href", "date": "time@datetime"}],
         ),
     ] = None
+    full_text: FullText = False
 
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the page.
@@ -46,7 +48,8 @@ class Page:
             NetError: no answer to work with.
             SourceError: the answer is no page, or lists nothing.
         """
-        visited = visit(self.url, cursor or {}, net)
+        known = cursor or {}
+        visited = visit(self.url, known, net)
         if isinstance(visited, Harvest):
             return visited
         answer, cursor = visited
@@ -54,7 +57,8 @@ class Page:
         select = self.select.given() if self.select else None
         found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)
         items = tuple(_item(fields) for fields in found["items"])
-        return Harvest(items=items, cursor=cursor, title=found["title"], link=answer.url)
+        harvest = Harvest(items=items, cursor=cursor, title=found["title"], link=answer.url)
+        return with_texts(harvest, known, net, answer.url) if self.full_text else harvest
 
 
 KIND = Page
