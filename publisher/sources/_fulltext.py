@@ -59,7 +59,7 @@ FullText = Annotated[
     bool,
     AfterValidator(_installed),
     Field(
-        description="Fetch each new article from its page, for its whole text; needs `pip install 'publisher[fulltext]'`."
+        description="Fetch each new article from its page: its whole text. Needs `pip install 'publisher[fulltext]'`."
     ),
 ]
 

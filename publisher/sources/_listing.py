@@ -39,6 +39,7 @@ from publisher.html import is_picture
 from publisher.model import Item
 from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._outline import Node, Outline, joined, word_set
+from publisher.sources._pager import leads_to_page, older
 from publisher.sources._records import told_as_data
 
 if TYPE_CHECKING:
@@ -75,7 +76,6 @@ _MORE = re.compile(
     r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
 )
 _MORE_LENGTH = 50
-_PAGER = re.compile(r"[?&](page|paged|seite|start|offset)=\d+|/(page|seite)/\d+/?$")
 _ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
 _ERROR_PAGE = re.compile(
     r"^(error|http|fehler|erreur)?\s*(40[0134]|410|50[0234])\b\W*(error|$)|not found|nicht gefunden|introuvable"
@@ -138,6 +138,12 @@ class Listing:
     """The page's own."""
     items: tuple[Item, ...]
     """In the order of the page, at least one, at most 200; none shares its link with another."""
+    way: str
+    """How they were found."""
+    older: str = ""
+    """The address of the page that goes on with the list; empty where it has no other."""
+    maps: tuple[str, ...] = ()
+    """In place of items: the addresses of the sitemaps that an index names."""
 
 
 def find(html: str, url: str, select: Selectors | None = None) -> Listing:
@@ -156,10 +162,10 @@ def find(html: str, url: str, select: Selectors | None = None) -> Listing:
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
     title = _page_title(tree)
-    items = _selected(tree, outline, select) if select else _discovered(tree, outline, title)
+    items, way = (_selected(tree, outline, select), "selectors") if select else _discovered(tree, outline, title)
     if not items:
         raise _nothing(tree, url, title, select)
-    return Listing(title, tuple(items))
+    return Listing(title, tuple(replace(item, language=outline.language) for item in items), way, older(tree, outline))
 
 
 def _page_title(tree: LexborHTMLParser) -> str:
@@ -246,14 +252,16 @@ _H_ENTRY = {
 """Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
 
 
-def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> list[Item]:
+def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> tuple[list[Item], str]:
+    """The items, and how they were found."""
     if _looks_like_error(tree, title):
-        return []
+        return [], ""
     found = _best_list(outline)
-    for told in (_distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))):
+    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))
+    for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
-            return _completed(told, found)
-    return found
+            return _completed(told, found), way
+    return found, "repeated structure"
 
 
 def _agree(told: Sequence[Item], found: Sequence[Item]) -> bool:
@@ -359,7 +367,7 @@ def _heading_link(outline: Outline, heading: Node) -> str:
 def _article_link(outline: Outline, anchor: Node | None) -> str:
     """Where a link leads, if that may be an article: not the front page, another page of the list, a tag…"""
     link = outline.link(anchor)
-    if not anchor or not link or _PAGER.search(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
+    if not anchor or not link or leads_to_page(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
         return ""
     parts = urlsplit(link)
     return link if parts.path.strip("/") or parts.query else ""
