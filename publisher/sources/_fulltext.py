@@ -49,7 +49,12 @@ _PAGE_TYPES = ("", "text/html", "application/xhtml+xml")
 _VALIDATORS = ("etag", "modified", "digest")
 
 
-def _installed(value: bool) -> bool:
+def installed(value: bool) -> bool:
+    """The option ``full_text``, which can only be had with trafilatura.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     if value and not find_spec("trafilatura"):
         raise ValueError("needs trafilatura, which is not installed: pip install 'publisher[fulltext]'")
     return value
@@ -57,7 +62,7 @@ def _installed(value: bool) -> bool:
 
 FullText = Annotated[
     bool,
-    AfterValidator(_installed),
+    AfterValidator(installed),
     Field(
         description="Fetch each new article from its page: its whole text. Needs `pip install 'publisher[fulltext]'`."
     ),

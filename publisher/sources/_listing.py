@@ -62,11 +62,12 @@ _WORTH_OF_TWO = 1.25
 _LONG_LINE = 80
 _MUCH_PROSE = 1_000
 
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
 _TITLE_NAMES = frozenset({"title", "headline", "heading", "ueberschrift", "titel", "titre", "titolo", "titulo"})
 _DATE_NAMES = frozenset({"date", "datum", "time", "published", "posted", "fecha", "datetime", "timestamp"})
 _META_NAMES = _DATE_NAMES | word_set("meta author byline category categories tag tags kicker label badge")
-_DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
+DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
+IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
 _MORE = re.compile(
     r"((read|learn|see|view|find out|show) (more|on|full|the full|article|all|details|story|post)"
     r"|(continue|keep) reading|more|full (story|article)|details?"
@@ -355,7 +356,7 @@ def _leads(outline: Outline) -> Iterator[_Lead]:
 
 
 def _is_heading(node: Node) -> bool:
-    return node.tag in _HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
+    return node.tag in HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
 
 
 def _heading_link(outline: Outline, heading: Node) -> str:
@@ -419,6 +420,11 @@ def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
     level = max(depth for depth, count in depths.items() if 4 * count >= len(group))
     for box, lead in zip(highest, group, strict=True):
         yield (_at_depth(lead.node, level) if box.depth < level else box), lead
+
+
+def boxes_of(links: Sequence[Node]) -> list[tuple[Node, Node]]:
+    """Each of these links, in page order, with the element of the item that it leads to."""
+    return [(box, lead.node) for box, lead in _boxes([_Lead(link, "", heading=False) for link in links])]
 
 
 def _highest(node: Node, before: int, after: int) -> Node:
@@ -598,7 +604,7 @@ def _dates(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> Iterator
     """What may be a date, the surest first, each with the positions of its text."""
     elements = [node for node in nodes if node.tag]
     for node in elements:
-        names = (*_DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
+        names = (*DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
         for value in filter(None, map(node.attribute, names)):
             yield value, range(node.at, node.end)
     for node in elements:
@@ -664,12 +670,9 @@ def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[N
     return lines
 
 
-_IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
-
-
 def _image(outline: Outline, nodes: Iterable[Node]) -> str:
     images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
-    found = (outline.absolute(image.attribute(name)) for image in images for name in _IMAGE_ATTRIBUTES)
+    found = (outline.absolute(image.attribute(name)) for image in images for name in IMAGE_ATTRIBUTES)
     return next((url for url in found if url.startswith("http") and is_picture(url)), "")
 
 

@@ -17,6 +17,8 @@ from publisher.model import Item
 from publisher.sources._dates import read_date
 from publisher.sources._listing import Listing
 
+ELEMENTS = {"title": "news:title", "link": "loc", "date": "news:publication_date", "image": "image:loc"}
+"""What each part of an item is taken from."""
 _MOST_ITEMS = 1000
 """As many as a sitemap of news may hold."""
 _MOST_MAPS = 5

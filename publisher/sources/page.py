@@ -17,7 +17,7 @@ from publisher.errors import PublisherError, SourceError
 from publisher.model import Cursor, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
-from publisher.sources import _listing, _sitemap
+from publisher.sources import Trial, _listing, _sitemap
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._listing import Selectors
 from publisher.sources._visit import visit
@@ -91,6 +91,22 @@ class Page:
         )
         return with_texts(harvest, known, net, first.url) if self.full_text else harvest
 
+    def explain(self, net: Net) -> Trial:
+        """What the first page brings, and from which of its elements.
+
+        Raises:
+            NetError: no answer to work with.
+            SourceError: the answer is no page, or lists nothing.
+        """
+        answer = net.get(self.url)
+        page = self._listed(answer)
+        if page.maps:
+            harvest = self.fetch(None, net)
+            return Trial(items=harvest.items, way=page.way, notes=harvest.notes)
+        items = [_fields(item) for item in page.items]
+        found = confined(f"{__name__}:read_elements", answer.body, answer.charset, answer.url, items, cpu=2 * _CPU)
+        return Trial(items=page.items, way=page.way, elements=tuple(found["elements"]), select=found["select"])
+
     def _listed(self, answer: Answer) -> _Listed:
         _refuse_other_types(answer)
         select = self.select.given() if self.select else None
@@ -163,6 +179,16 @@ def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) 
         "older": listing.older,
         "maps": listing.maps,
     }
+
+
+def read_elements(body: bytes, charset: str, url: str, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where the items of a page stand on it, as JSON can say it; runs in a process of its own."""
+    from publisher.sources._provenance import provenance
+
+    text = decoded(_sitemap.unpacked(body, url), charset)
+    if _sitemap.is_sitemap(text):
+        return {"elements": [dict(_sitemap.ELEMENTS) for _ in items], "select": {}}
+    return provenance(text, url, [_item(fields) for fields in items])._asdict()
 
 
 def _mark(item: Item) -> str:
