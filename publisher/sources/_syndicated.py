@@ -154,9 +154,9 @@ def _xml(text: str, url: str) -> _Feed:
     return _Feed(
         _line(feed, "title"),
         # Of an ill-formed feed's `&amp;b`, feedparser makes `&ampb` here, and only here.
-        _web(feed.get("link", "").replace("&amp", "&" if found.bozo else "&amp"), url),
+        _web(_text(feed, "link").replace("&amp", "&" if found.bozo else "&amp"), url),
         found.entries,
-        lambda entry: _entry(entry, url, default, feed.get("language", "")),
+        lambda entry: _entry(entry, url, default, _text(feed, "language")),
     )
 
 
@@ -178,20 +178,20 @@ def _description(root: str) -> str:
 
 
 def _entry(entry: Any, url: str, authors: list[dict[str, str]], language: str) -> dict[str, Any]:
-    """The fields of one Item.  ``dict.get`` throughout: feedparser's own gives other fields for missing ones."""
+    """The fields of one Item, each read with care: where text belongs, feedparser may have nothing or attributes."""
     base = _base(entry, url)
     enclosures = list(_enclosures(entry, base))
     page = _page(entry, url)
     summary, content = _texts(entry, url if page else "", url)
     updated = _date(entry, "updated")
     return {
-        "guid": dict.get(entry, "id", ""),
+        "guid": _text(entry, "id"),
         "link": page or next(_urls(enclosures), ""),
-        "title": _line(entry, "title") or _one_line(dict.get(entry, "itunes_title", "")),
+        "title": _line(entry, "title") or _one_line(_text(entry, "itunes_title")),
         "summary": summary,
         "content": content,
         "authors": _authors(entry, url) or authors,
-        "tags": _tags(tag.get("label") or tag.get("term") or "" for tag in dict.get(entry, "tags", ())),
+        "tags": _tags(_text(tag, "label") or _text(tag, "term") for tag in _list(entry, "tags")),
         "image": next(_images(entry, base), ""),
         "enclosures": enclosures,
         "published": _date(entry, "published") or _date(entry, "created") or updated,
@@ -202,8 +202,8 @@ def _entry(entry: Any, url: str, authors: list[dict[str, str]], language: str) -
 
 def _base(entry: Any, url: str) -> str:
     """What its relative references refer to (xml:base), for those that feedparser leaves as they are."""
-    details = (dict.get(entry, f"{name}_detail", {}) for name in ("title", "summary"))
-    told: str = next(filter(None, (detail.get("base") for detail in details)), "")
+    details = (_attributes(entry, f"{name}_detail") for name in ("title", "summary"))
+    told = next(filter(None, (_text(detail, "base") for detail in details)), "")
     return urljoin(url, told)
 
 
@@ -212,10 +212,10 @@ def _page(entry: Any, url: str) -> str:
 
     An identity that may stand for the link is one only if it is an address by itself.
     """
-    own, identity = dict.get(entry, "link", ""), dict.get(entry, "id", "")
-    others = (link.get("href", "") for link in dict.get(entry, "links", ()) if link.get("rel") == "alternate")
+    own, identity = _text(entry, "link"), _text(entry, "id")
+    others = (_text(link, "href") for link in _list(entry, "links") if _text(link, "rel") == "alternate")
     found = (
-        _web(dict.get(entry, "feedburner_origlink", ""), url),
+        _web(_text(entry, "feedburner_origlink"), url),
         _web(own, "" if own == identity else url),
         *(_web(other, url) for other in others),
         *(address for address, media_type in _elsewhere(entry, url) if media_type in _MARKUP),
@@ -226,9 +226,9 @@ def _page(entry: Any, url: str) -> str:
 
 def _elsewhere(entry: Any, url: str) -> Iterator[tuple[str, str]]:
     """Where the content is that an entry does not hold itself, and its media type (RFC 4287 section 4.1.3.2)."""
-    for detail in dict.get(entry, "content", ()):
-        if address := _web(detail.get("src", ""), urljoin(url, detail.get("base", ""))):
-            yield address, detail.get("type", "")
+    for detail in _list(entry, "content"):
+        if address := _web(_text(detail, "src"), urljoin(url, _text(detail, "base"))):
+            yield address, _text(detail, "type")
 
 
 def _texts(entry: Any, known: str, url: str) -> tuple[str, str]:
@@ -237,29 +237,29 @@ def _texts(entry: Any, known: str, url: str) -> tuple[str, str]:
     When there are two the longer one is the whole, whatever its element: feedparser takes a second description, such
     as iTunes' or Media RSS's, for content.
     """
-    summary = _html(dict.get(entry, "summary_detail", {}), known, url)
-    content = max((_html(detail, known, url) for detail in dict.get(entry, "content", ())), key=len, default="")
+    summary = _html(_attributes(entry, "summary_detail"), known, url)
+    content = max((_html(detail, known, url) for detail in _list(entry, "content")), key=len, default="")
     if summary == content:
         return "", content
     return (summary, content) if len(summary) < len(content) or not content else (content, summary)
 
 
-def _html(detail: Mapping[str, Any], known: str, url: str) -> str:
+def _html(detail: dict[str, Any], known: str, url: str) -> str:
     """A text construct as HTML; made absolute here when its base is not the one that is known to everyone."""
-    text = detail.get("value", "")
-    if detail.get("type") == "text/plain":
+    text = _text(detail, "value")
+    if _text(detail, "type") == "text/plain":
         return _paragraphs(text)
-    if detail.get("type") not in _MARKUP:
+    if _text(detail, "type") not in _MARKUP:
         return ""
     if "<" not in text and "\n\n" in text:  # nobody who writes HTML parts paragraphs so
         return _paragraphs(unescape(text))
-    base = urljoin(url, detail.get("base", ""))
+    base = urljoin(url, _text(detail, "base"))
     return str(text) if base == known else clean(text, base)
 
 
 def _line(element: Any, name: str) -> str:
-    detail = dict.get(element, f"{name}_detail", {})
-    return plain(detail["value"]) if detail.get("type") in _MARKUP else _one_line(detail.get("value", ""))
+    detail = _attributes(element, f"{name}_detail")
+    return plain(_text(detail, "value")) if _text(detail, "type") in _MARKUP else _one_line(_text(detail, "value"))
 
 
 def _date(entry: Any, name: str) -> str | None:
@@ -267,7 +267,7 @@ def _date(entry: Any, name: str) -> str | None:
 
     feedparser gives UTC, and takes what has no zone for it; it takes a Unix time for a year and a day, though.
     """
-    text, parsed = dict.get(entry, name, "").strip(), dict.get(entry, f"{name}_parsed")
+    text, parsed = _text(entry, name).strip(), dict.get(entry, f"{name}_parsed")
     found = read_date(text) if text.isdecimal() or not parsed else None
     return found.isoformat() if found else _utc(parsed)
 
@@ -282,12 +282,12 @@ def _utc(moment: struct_time | None) -> str | None:
 def _authors(element: Any, url: str) -> list[dict[str, str]]:
     return [
         {
-            "name": _one_line(author.get("name", "")),
-            "email": author.get("email", ""),
-            "url": _web(author.get("href", ""), url),
+            "name": _one_line(_text(author, "name")),
+            "email": _text(author, "email"),
+            "url": _web(_text(author, "href"), url),
         }
-        for author in dict.get(element, "authors", ())
-        if author.get("name") or author.get("email")
+        for author in _list(element, "authors")
+        if _text(author, "name") or _text(author, "email")
     ]
 
 
@@ -297,50 +297,50 @@ def _tags(words: Iterable[str]) -> list[str]:
 
 def _images(entry: Any, base: str) -> Iterator[str]:
     """Media RSS (the widest), the podcasts' name spaces, enclosures, content that is a picture: in that order."""
-    media = sorted(filter(_is_image, dict.get(entry, "media_content", ())), key=_width, reverse=True)
-    links = dict.get(entry, "links", ())
+    media = sorted(filter(_is_image, _list(entry, "media_content")), key=_width, reverse=True)
+    links = _list(entry, "links")
     found = (
-        *(item.get("url", "") for item in (*media, *dict.get(entry, "media_thumbnail", ()))),
-        dict.get(entry, "image", {}).get("href", ""),
-        _attributes(entry, "podcast_image").get("href", ""),
-        *(link.get("href", "") for link in links if _is_enclosure(link) and _is_image(link)),
+        *(_text(item, "url") for item in (*media, *_list(entry, "media_thumbnail"))),
+        _text(_attributes(entry, "image"), "href"),
+        _text(_attributes(entry, "podcast_image"), "href"),
+        *(_text(link, "href") for link in links if _is_enclosure(link) and _is_image(link)),
         *(address for address, media_type in _elsewhere(entry, base) if media_type.startswith("image/")),
     )
     return filter(is_picture, (_web(address, base) for address in found))
 
 
-def _attributes(entry: Any, name: str) -> Mapping[str, str]:
-    """Those of an element that feedparser does not know."""
+def _attributes(entry: Any, name: str) -> dict[str, Any]:
+    """What is told of an element beside its text: a feed may have text there, or nothing."""
     value = dict.get(entry, name)
     return value if isinstance(value, dict) else {}
 
 
-def _is_image(media: Mapping[str, str]) -> bool:
-    return media.get("medium") == "image" or _media_type(media).startswith("image/")
+def _is_image(media: dict[str, Any]) -> bool:
+    return _text(media, "medium") == "image" or _media_type(media).startswith("image/")
 
 
-def _media_type(media: Mapping[str, str]) -> str:
+def _media_type(media: dict[str, Any]) -> str:
     """As told; else what its address ends like."""
-    told = media.get("type", "")
-    return told or guess_type(urlsplit(media.get("url", "")).path)[0] or ""
+    told = _text(media, "type")
+    return told or guess_type(urlsplit(_text(media, "url")).path)[0] or ""
 
 
-def _width(media: Mapping[str, str]) -> int:
-    return _length(media.get("width", ""))
+def _width(media: dict[str, Any]) -> int:
+    return _length(_text(media, "width"))
 
 
-def _is_enclosure(link: Mapping[str, str]) -> bool:
-    return link.get("rel") == "enclosure"
+def _is_enclosure(link: dict[str, Any]) -> bool:
+    return _text(link, "rel") == "enclosure"
 
 
 def _enclosures(entry: Any, base: str) -> Iterator[dict[str, Any]]:
     """Files: those that are told as such, what Media RSS has to play, and content that is played."""
-    links = filter(_is_enclosure, dict.get(entry, "links", ()))
-    played = (media for media in dict.get(entry, "media_content", ()) if _is_played(media))
+    links = filter(_is_enclosure, _list(entry, "links"))
+    played = (media for media in _list(entry, "media_content") if _is_played(media))
     elsewhere = (item for item in _elsewhere(entry, base) if item[1].startswith(_PLAYED))
     files = (
-        *((link.get("href", ""), link.get("type", ""), link.get("length", "")) for link in links),
-        *((media.get("url", ""), _media_type(media), media.get("filesize", "")) for media in played),
+        *((_text(link, "href"), _text(link, "type"), _text(link, "length")) for link in links),
+        *((_text(media, "url"), _media_type(media), _text(media, "filesize")) for media in played),
         *((address, media_type, "") for address, media_type in elsewhere),
     )
     seen = {""}
@@ -352,16 +352,16 @@ def _enclosures(entry: Any, base: str) -> Iterator[dict[str, Any]]:
         seen.add(address)
 
 
-def _is_played(media: Mapping[str, str]) -> bool:
+def _is_played(media: dict[str, Any]) -> bool:
     return _media_type(media).startswith(_PLAYED)
 
 
 def _language(entry: Any) -> str:
     details = (
-        *dict.get(entry, "content", ()),
-        *(dict.get(entry, f"{name}_detail", {}) for name in ("summary", "title")),
+        *_list(entry, "content"),
+        *(_attributes(entry, f"{name}_detail") for name in ("summary", "title")),
     )
-    told = (dict.get(entry, "language"), *(detail.get("language") for detail in details))
+    told = (_text(entry, "language"), *(_text(detail, "language") for detail in details))
     return next(filter(None, told), "")
 
 
@@ -441,13 +441,16 @@ def _iso(item: dict[str, Any], name: str) -> str | None:
 
 
 def _text(element: dict[str, Any], name: str) -> str:
-    """Text or a number as text; empty for anything else, for a feed may say anything anywhere."""
-    value = element.get(name)
+    """Text or a number as text; empty for anything else, for a feed may say anything anywhere.
+
+    ``dict.get``, for feedparser's own gives other fields for missing ones.
+    """
+    value = dict.get(element, name)
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def _list(element: dict[str, Any], name: str) -> list[Any]:
-    value = element.get(name)
+    value = dict.get(element, name)
     return value if isinstance(value, list) else []
 
 

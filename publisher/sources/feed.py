@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -18,6 +18,9 @@ from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._visit import visit
 
+_CPU = timedelta(seconds=4.5)
+"""A feed of a megabyte takes one; no feed shall hold up the others for more than five."""
+_PARSE = "publisher.sources._syndicated:parse"
 _ACCEPTED = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, "
     "application/xml;q=0.9, text/xml;q=0.9, application/json;q=0.8, */*;q=0.5"
@@ -64,7 +67,7 @@ class Feed:
 
 def _read(answer: Answer) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = confined("publisher.sources._syndicated:parse", answer.body, answer.charset, answer.url)
+        found: dict[str, Any] = confined(_PARSE, answer.body, answer.charset, answer.url, cpu=_CPU)
     except SourceError as error:
         raise SourceError(f"{urlsplit(answer.url).netloc} {error}", hint=error.hint) from error
     return found
