@@ -133,18 +133,9 @@ def _sound_reference(match: re.Match[str]) -> str:
 
 
 def _xml(text: str, url: str) -> _Feed:
-    import feedparser
-
     if _WEB_PAGE.match(text) or _root(text) == "html":
         raise SourceError(_NO_FEED.format(what="a web page"), hint=_FIND)
-    # feedparser would make identities absolute, and they would change when the feed's address does.
-    feedparser.api.StrictFeedParser.can_be_relative_uri.discard("id")
-    found = feedparser.parse(
-        _AMPERSAND.sub(lambda match: match[1] or "&amp;", text).encode(),
-        response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
-        sanitize_html=False,
-        resolve_relative_uris=False,
-    )
+    found = _parsed(text, url)
     if not found.version and not found.entries:
         raise SourceError(_NO_FEED.format(what=_description(_root(text))), hint=_FIND)
     if found.bozo and _cut_off(text):
@@ -158,6 +149,26 @@ def _xml(text: str, url: str) -> _Feed:
         found.entries,
         lambda entry: _entry(entry, url, default, _text(feed, "language")),
     )
+
+
+def _parsed(text: str, url: str) -> Any:
+    """What feedparser makes of it."""
+    import feedparser
+
+    # It would make identities absolute, and they would change when the feed's address does.
+    feedparser.api.StrictFeedParser.can_be_relative_uri.discard("id")
+    try:
+        return feedparser.parse(
+            _AMPERSAND.sub(lambda match: match[1] or "&amp;", text).encode(),
+            response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        # Some ill-formed feeds make it trip over itself, as one that opens a link within a link.
+        raise SourceError(
+            "sent a feed that is too broken to read", hint="it is read again at the next visit"
+        ) from error
 
 
 def _root(text: str) -> str:
