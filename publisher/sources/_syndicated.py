@@ -19,7 +19,6 @@ from html import escape, unescape
 from mimetypes import guess_type
 from time import struct_time
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
 
 from publisher.errors import SourceError
 from publisher.html import absolute, clean, is_picture, plain
@@ -215,7 +214,12 @@ def _base(entry: Any, url: str) -> str:
     """What its relative references refer to (xml:base), for those that feedparser leaves as they are."""
     details = (_attributes(entry, f"{name}_detail") for name in ("title", "summary"))
     told = next(filter(None, (_text(detail, "base") for detail in details)), "")
-    return urljoin(url, told)
+    return _based(url, told)
+
+
+def _based(url: str, told: str) -> str:
+    """The base that an element tells, where it tells one that is an address."""
+    return url if told in ("", url) else absolute(told, url) or url
 
 
 def _page(entry: Any, url: str) -> str:
@@ -238,7 +242,7 @@ def _page(entry: Any, url: str) -> str:
 def _elsewhere(entry: Any, url: str) -> Iterator[tuple[str, str]]:
     """Where the content is that an entry does not hold itself, and its media type (RFC 4287 section 4.1.3.2)."""
     for detail in _list(entry, "content"):
-        if address := _web(_text(detail, "src"), urljoin(url, _text(detail, "base"))):
+        if address := _web(_text(detail, "src"), _based(url, _text(detail, "base"))):
             yield address, _text(detail, "type")
 
 
@@ -264,7 +268,7 @@ def _html(detail: dict[str, Any], known: str, url: str) -> str:
         return ""
     if "<" not in text and "\n\n" in text:  # nobody who writes HTML parts paragraphs so
         return _paragraphs(unescape(text))
-    base = urljoin(url, _text(detail, "base"))
+    base = _based(url, _text(detail, "base"))
     return str(text) if base == known else clean(text, base)
 
 
@@ -333,7 +337,7 @@ def _is_image(media: dict[str, Any]) -> bool:
 def _media_type(media: dict[str, Any]) -> str:
     """As told; else what its address ends like."""
     told = _text(media, "type")
-    return told or guess_type(urlsplit(_text(media, "url")).path)[0] or ""
+    return told or guess_type(_text(media, "url").partition("?")[0])[0] or ""
 
 
 def _width(media: dict[str, Any]) -> int:
