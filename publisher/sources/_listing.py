@@ -14,7 +14,9 @@ With selectors, the operator said what an item is.  Without them the list is fou
     log2(1 + items), times the share of different titles; half when most links leave the site, a quarter more inside
     ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
     tell of the same links.
-5.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
+5.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
+    they stand.
+6.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
     title, or where the page says far more outside the list than in it, as an article above its related links does.
 """
 
@@ -287,8 +289,11 @@ def _filled(item: Item, other: Item) -> Item:
 
 def _best_list(outline: Outline) -> list[Item]:
     groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
-    lists = (found for group in groups for found in _lists(outline, group))
+    lists = [found for group in groups for found in _lists(outline, group)]
     best = max(lists, key=lambda found: found.score, default=None)
+    if not best or not best.believable:
+        scattered = (_scattered(outline, group) for group in _by_address(outline))
+        best = max(scattered, key=lambda found: found.score, default=None)
     return best.items if best and best.believable and not _is_article(outline, best.spans) else []
 
 
@@ -335,6 +340,21 @@ def _groups(outline: Outline) -> Iterator[list[_Lead]]:
                 group.append(lead)
     kept: dict[Hashable, list[_Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
     return (group for group in kept.values() if len(group) > 1 or _article(group[0].node))
+
+
+def _by_address(outline: Outline) -> Iterator[list[_Lead]]:
+    """Leads that are alike in nothing but the folder of their addresses, its numbers aside (``/news/2026/…``)."""
+    groups: dict[str, dict[str, _Lead]] = defaultdict(dict)
+    for lead in _leads(outline):
+        if folder := _folder(lead.link):
+            groups[folder].setdefault(lead.link, lead)
+    return (list(group.values()) for group in groups.values() if len(group) > 2)
+
+
+def _folder(link: str) -> str:
+    parts = urlsplit(link)
+    folder = parts.path.rstrip("/").rpartition("/")[0]
+    return f"{parts.netloc}{re.sub('[0-9]+', '#', folder)}" if folder.strip("/") else ""
 
 
 def _article(node: Node | None) -> Node | None:
@@ -404,6 +424,12 @@ def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
             kinds[box.parent.place][box.parent].append((box, lead))
     for containers in kinds.values():
         yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
+
+
+def _scattered(outline: Outline, group: Sequence[_Lead]) -> _List:
+    """The list that leads make up which stand in no common structure."""
+    spans = [_Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
+    return _weighed(outline, spans)
 
 
 def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:

@@ -141,6 +141,19 @@ def test_a_date_or_picture_above_each_title_belongs_to_it() -> None:
     assert [item.image for item in found] == [f"https://site.example.org/{day}.jpg" for day in (1, 2, 3)]
 
 
+def test_links_that_share_a_pattern_are_a_list_wherever_they_stand() -> None:
+    shapes = [
+        "<div><span><a href=/news/2026/a>{}</a></span></div>",
+        "<p class=x><em><a href=/news/2026/b>{}</a></em></p>",
+        "<section><b><i><a href=/news/2025/c>{}</a></i></b></section>",
+    ]
+    items = "".join(shape.format(title) for shape, title in zip(shapes, TOPICS, strict=True))
+    html = (
+        f"<p><a href=/about>About all of us here</a></p>{items}<dl><dd><a href=/imprint>Imprint of this site</a></dl>"
+    )
+    assert [title for title, _ in listed(html)] == TOPICS
+
+
 def test_entries_that_share_a_link_are_one_and_the_pages_own_address_is_none() -> None:
     html = (
         pieces("<li><a href={link}>{title}</a></li>")
