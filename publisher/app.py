@@ -20,9 +20,9 @@ from publisher.channels import Channel
 from publisher.check import Finding, check, connect
 from publisher.collect import Received, collect, receive, tidy
 from publisher.compose import compose, preview
-from publisher.config import Settings
+from publisher.config import Settings, SourceSettings
 from publisher.deliver import Paces, deliver, is_held
-from publisher.discover import Discovery, discover
+from publisher.discover import Discovery, Tried, discover, try_site
 from publisher.doctor import Diagnosis, Dns, examine
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
@@ -337,22 +337,35 @@ def _first_issue(found: Discovery, now: datetime) -> str:
     return f"{max(7, ages[:5][-1].days + 2) if ages else 7}d"
 
 
-def try_source(name: str, config_file: Path, *, private: bool) -> tuple[Item, ...]:
-    """What a visit would bring: to a source of the configuration, or to any address.
+def try_source(name: str, config_file: Path, *, private: bool, full_text: bool = False) -> Tried:
+    """What a first visit would bring: to a source of the configuration, or to any address.
+
+    Args:
+        private: an address may be a private one; a source of the configuration says so itself.
+        full_text: the first item is told with the whole text of its article.
 
     Raises:
         NetError: no answer to work with.
         SourceError: an answer that cannot be read.
     """
-    if "." not in name and "/" not in name:
-        settings = load(config_file)
-        if name not in settings.sources:
-            known = ", ".join(settings.sources) or "none"
-            raise ConfigError([Fault(str(config_file), 0, "sources", f"there is no {name!r}; there is: {known}")])
-        source = settings.sources[name]
+    if "." in name or "/" in name:
+        net = Net(private=private)
+        done = try_site(name, net)
+    else:
+        source = _source(config_file, name)
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
-        return tuple(tidy(item, "") for item in source.options.fetch(None, net).items)
-    return tuple(tidy(item, name) for item in discover(name, Net(private=private)).items)
+        trial = sources.tried(source.options, net)
+        done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
+    items = [sources.whole(done.trial.items[0], net), *done.trial.items[1:]] if full_text else done.trial.items
+    return replace(done, trial=replace(done.trial, items=tuple(tidy(item, done.url) for item in items)))
+
+
+def _source(config_file: Path, name: str) -> SourceSettings:
+    known = load(config_file).sources
+    if name not in known:
+        told = ", ".join(known) or "none"
+        raise ConfigError([Fault(str(config_file), 0, "sources", f"there is no {name!r}; there is: {told}")])
+    return known[name]
 
 
 def _kept_secret(file: Path) -> str:

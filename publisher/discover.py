@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from publisher.charset import decoded
 from publisher.confine import confined
@@ -14,7 +14,7 @@ from publisher.errors import NetError, PublisherError
 from publisher.html import absolute
 from publisher.model import Harvest, Item
 from publisher.net import Answer, Net
-from publisher.sources import Source, kinds
+from publisher.sources import Source, Trial, kinds, tried
 
 _USUAL = ("feed", "feed/", "rss", "rss.xml", "atom.xml", "index.xml", "feed.xml", "feed.json")
 _FEED_TYPES = frozenset({"application/rss+xml", "application/atom+xml", "application/feed+json"})
@@ -40,6 +40,18 @@ class Discovery:
     source_title: str
     items: tuple[Item, ...]
     """What a visit brings now; at least one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A source that was tried out, as it can be written down."""
+
+    name: str
+    """What to call it."""
+    kind: str
+    url: str
+    """Empty for a kind that has none."""
+    trial: Trial
 
 
 class _Head(TypedDict):
@@ -74,6 +86,25 @@ def discover(url: str, net: Net) -> Discovery:
             return _found("feed", answer.url, address, harvest, title=title, language=head["language"])
     harvest = _listed(answer.url, net)
     return _found("page", answer.url, answer.url, harvest, title=head["title"], language=head["language"])
+
+
+def try_site(url: str, net: Net) -> Tried:
+    """Find out how a site can be followed, and what that brings.
+
+    Raises:
+        NetError: the address does not answer.
+        PublisherError: it answers, and nothing there can be followed.
+    """
+    found = discover(url, net)
+    kind: Callable[..., Source] = kinds()[found.kind]
+    trial = tried(kind(url=found.source), net)
+    return Tried(name=_name(found.source), kind=found.kind, url=found.source, trial=trial)
+
+
+def _name(url: str) -> str:
+    """A short name for a source: the first word of its host."""
+    word = re.match(r"(?:www\.)?([a-z][a-z0-9-]*)\.", urlsplit(url).hostname or "")
+    return word[1] if word else "site"
 
 
 def read_head(body: bytes, charset: str, url: str) -> dict[str, Any]:

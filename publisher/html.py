@@ -95,6 +95,7 @@ _TAG_END = re.compile(r"\s*+(/?)[\s/]*+>?")
 _SILENT_END = {name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in _SILENT}
 _IMAGE = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
 _LINK = re.compile(r'<a((?: [a-z]+="[^"]*")*)>(.*?)</a>', re.DOTALL)
+_ORNAMENT = re.compile(r"spacer|pixel|blank|transparent|placeholder|avatar|emoji|icon", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{1,5}%?")
 _PIXEL = re.compile(r'\b(?:width|height)="0*[01]"')
 _CANDIDATE = re.compile(r"([^\s,]\S*[^\s,])(?:\s+([\d.]+[wx]))?")
@@ -143,6 +144,18 @@ def clean(html: str, base: str = "") -> str:
     tidy = _LINK.sub(_link_or_text, _IMAGE.sub(_image, safe))
     # Parsers skip a line feed that follows <pre>; left in, each pass would take one more.
     return re.sub(r"(<pre[^>]*>)\n+", r"\1", tidy)
+
+
+def first_image(html: str) -> str:
+    """The address of the first picture in sanitised HTML; empty where there is none."""
+    sources = (re.search(r' src="([^"]*)"', tag[1]) for tag in _IMAGE.finditer(html))
+    found = (unescape(source[1]) for source in sources if source)
+    return next(filter(is_picture, found), "")
+
+
+def is_picture(url: str) -> bool:
+    """Whether that may be the address of a picture worth showing: it is one, and does not name an ornament."""
+    return bool(url) and not _ORNAMENT.search(url)
 
 
 def plain(html: str) -> str:

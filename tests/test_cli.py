@@ -232,8 +232,53 @@ def test_source_test_shows_what_a_visit_would_bring(web_site: WebSite, config: P
         "<rss version='2.0'><channel><title>B</title><item><title>Bridge</title><guid>1</guid></item></channel></rss>"
     )
     web_site.pages["/feed"] = Response(feed.encode())
-    assert "Bridge" in publisher("source", "test", f"{web_site.url}/feed", "--private")
+    said = publisher("source", "test", f"{web_site.url}/feed", "--private")
+    assert "Bridge" in said
+    assert f"    kind: feed\n    url: {web_site.url}/feed" in said
     publisher("source", "test", f"{web_site.url}/feed", code=3)
+
+
+NEWS = "".join(
+    f"<div class=story><h3><a href=/{n}>The bridge number {n} is open</a></h3>"
+    f"<p class=lead>Bridge {n} was opened by the mayor this week, who praised all those that had built it.</p>"
+    f"<time datetime=2026-11-0{n}>{n} November</time></div>"
+    for n in range(1, 5)
+)
+
+
+def test_source_test_says_from_which_elements_and_what_to_write_down(
+    web_site: WebSite, write_config: Callable[[str], Path]
+) -> None:
+    html = {"Content-Type": "text/html"}
+    web_site.pages["/"] = Response(f"<nav><a href=/x>Home</a></nav><main>{NEWS}</main>".encode(), headers=html)
+    text = "<p>Everybody came to see the bridge, and everybody liked what they saw of it.</p>" * 9
+    web_site.pages["/1"] = Response(f"<article><h1>The bridge</h1>{text}</article>".encode(), headers=html)
+    said = publisher("source", "test", f"{web_site.url}/", "--private", "--full-text")
+    assert "4 entries (repeated structure)" in said
+    assert re.search(r"2026-11-01 +The bridge number 1 is open +Bridge 1 was opened .*… ", said)
+    assert re.search(r"title +div.story > h3 \(4\)", said)
+    assert re.search(r"image +nowhere on the page", said)
+    assert "begins:\n\nEverybody came to see the bridge" in said
+
+    config = write_config(said[said.index("sources:") :].replace("  site:", "  site:\n    private: true"))
+    again = publisher("-c", config, "source", "test", "site")
+    assert "4 entries (selectors)" in again
+    told = json.loads(publisher("-c", config, "source", "test", "site", "--json"))
+    assert told["trial"]["select"] == {
+        "item": "div.story",
+        "title": "h3",
+        "link": "a@href",
+        "date": "time@datetime",
+        "teaser": "p.lead",
+    }
+    assert told["trial"]["elements"][0]["link"] == "h3 > a@href"
+
+
+def test_source_test_says_what_to_do_where_nothing_is_found(web_site: WebSite) -> None:
+    web_site.pages["/"] = Response(b"<html><body><p>Nothing here.</p>", headers={"Content-Type": "text/html"})
+    said = publisher("source", "test", f"{web_site.url}/", "--private", code=1)
+    assert "no feed was found, and no list of articles" in said
+    assert "name the page that lists the news" in said
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from publisher.cli._common import AsJson, Global, house, local, print_json, table
+
+if TYPE_CHECKING:
+    from publisher.discover import Tried
+    from publisher.model import Item
+    from publisher.sources import Trial
+
+_PARTS = ("title", "link", "date", "teaser", "image")
+_TEASER, _TEXT = 60, 500
+"""Characters that are shown."""
+_ELEMENTS = 3
+"""Elements that are named for one part."""
 
 cli = typer.Typer(name="source", help="Where entries come from.", no_args_is_help=True)
 
@@ -29,17 +43,86 @@ def list_(as_json: AsJson = False) -> None:
 def try_(
     name: Annotated[str, typer.Argument(help="A source of the configuration, or the address of a feed or page.")],
     private: Annotated[bool, typer.Option("--private", help="It may be at a private address.")] = False,
+    full_text: Annotated[
+        bool, typer.Option("--full-text", help="Show the beginning of the whole text of the first article too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What a visit would bring, in a table; nothing is stored.
+    """What a first visit would bring, from which elements of the page, and what to write down; nothing is stored.
 
-    Example: publisher source test https://blog.example.org
+    Example: publisher source test https://council.example.org/news
     """
     from publisher.app import try_source
 
-    items = try_source(name, Global.config, private=private)
+    tried = try_source(name, Global.config, private=private, full_text=full_text)
     if as_json:
-        return print_json(items)
-    lines = [(f"{item.published:%Y-%m-%d}" if item.published else "", item.title, item.link) for item in items]
-    table("", ("published", "title", "link"), lines)
-    return typer.echo(f"{len(items)} entries")
+        return print_json(tried)
+    _show_items(tried)
+    _show_elements(tried.trial)
+    if full_text:
+        _show_text(tried.trial.items)
+    return typer.echo(_to_write_down(tried))
+
+
+def _show_items(tried: Tried) -> None:
+    items, trial = tried.trial.items, tried.trial
+    rows = [
+        (
+            f"{item.published:%Y-%m-%d}" if item.published else "",
+            item.title,
+            _beginning(item),
+            _yes(item.image),
+            item.link,
+        )
+        for item in items
+    ]
+    table("", ("date", "title", "teaser", "image", "link"), rows)
+    typer.echo(f"{len(items)} entries ({trial.way})")
+    for note in trial.notes:
+        typer.echo(note)
+
+
+def _beginning(item: Item) -> str:
+    from publisher import html
+
+    return html.excerpt(item.summary or item.content, _TEASER)
+
+
+def _yes(image: str) -> str:
+    return "yes" if image else ""
+
+
+def _show_elements(trial: Trial) -> None:
+    """For each part the elements that it was taken from, and of how many entries."""
+    if not trial.elements:
+        return
+    rows = []
+    for part in _PARTS:
+        found = Counter(elements[part] for elements in trial.elements if part in elements)
+        told = ", ".join(f"{element} ({count})" for element, count in found.most_common(_ELEMENTS))
+        rows.append((part, told or "nowhere on the page"))
+    table("Taken from", ("part", "element (of how many entries)"), rows)
+
+
+def _show_text(items: Sequence[Item]) -> None:
+    from publisher import html
+
+    typer.echo(f"\nThe whole text of {items[0].title!r} begins:\n")
+    typer.echo(html.excerpt(items[0].content, _TEXT) + "\n")
+
+
+def _to_write_down(tried: Tried) -> str:
+    """The source as config.yaml has it; empty for one that has no address, or was written down with its selectors."""
+    if not tried.url or tried.trial.way == "selectors":
+        return ""
+    select = [f"      {part}: {json.dumps(css, ensure_ascii=False)}" for part, css in tried.trial.select.items()]
+    lines = [
+        "To write into the configuration:\n",
+        "sources:",
+        f"  {tried.name}:",
+        f"    kind: {tried.kind}",
+        f"    url: {tried.url}",
+        *(["    select:                # may be left out: the list was found without it"] if select else []),
+        *select,
+    ]
+    return "\n".join(lines)

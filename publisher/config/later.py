@@ -13,7 +13,6 @@ _LATER = {
     "defaults.every=adaptive",
     "sources.*.kind=opml",
     "sources.*.every=adaptive",
-    "sources.*.full_text",
     "publications.*.rules",
     "publications.*.settle",
     "publications.*.digest.approve",

@@ -37,6 +37,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``title`` is one line, taken from the text where the source gave none, from the link where there is no text.
     - ``link`` is a valid address; that of the entry's place on the publication's page where the source gave none.
     - ``summary`` is HTML, an excerpt where the source gave none.
+    - ``image`` is the first picture of the text where the source names none.
     - ``authors`` have names and no e-mail addresses: what is published is harvested.
     - ``enclosures`` have a media type, and ``language`` is one or empty.
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
@@ -53,7 +54,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
         tags=tuple(dict.fromkeys(filter(None, map(one_line, entry.tags)))),
-        image=_address(entry.image, publication),
+        image=_address(entry.image or html.first_image(content or summary), publication),
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
         updated=whole(_updated(entry)),

@@ -7,10 +7,12 @@ A kind's options are the fields of its dataclass.  A third party ships a kind as
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from publisher import kinds as _kinds
-from publisher.model import Cursor, Harvest
+from publisher.errors import SourceError
+from publisher.model import Cursor, Harvest, Item
 
 if TYPE_CHECKING:
     from publisher.net import Net
@@ -40,3 +42,48 @@ class Source(Protocol):
 def kinds() -> Mapping[str, type[Source]]:
     """The kinds that there are, by name."""
     return _kinds.kinds("publisher.sources")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a first visit brings, and how it was found."""
+
+    items: tuple[Item, ...]
+    way: str
+    """``feed``, ``h-feed``, ``JSON-LD``, ``repeated structure``, ``selectors``…"""
+    elements: tuple[Mapping[str, str], ...] = ()
+    """For each item: the element that each of its parts was taken from; empty for a kind that has no elements."""
+    select: Mapping[str, str] = field(default_factory=dict)
+    """The selectors that find the same, to be written down; empty where there are none."""
+    notes: tuple[str, ...] = ()
+
+
+def tried(source: Source, net: Net) -> Trial:
+    """Try a source out.
+
+    Raises:
+        NetError: no answer to work with.
+        SourceError: an answer that cannot be read.
+    """
+    explain = getattr(source, "explain", None)
+    if explain:
+        trial: Trial = explain(net)
+        return trial
+    harvest = source.fetch(None, net)
+    return Trial(items=harvest.items, way=source.kind, notes=harvest.notes)
+
+
+def whole(item: Item, net: Net) -> Item:
+    """An item with the whole text of its article.
+
+    Raises:
+        NetError: no answer to work with.
+        SourceError: there is no article at its link, or what reads articles is not installed.
+    """
+    from publisher.sources import _fulltext
+
+    try:
+        _fulltext.installed(True)
+    except ValueError as error:
+        raise SourceError(f"full text {error}") from error
+    return _fulltext.whole(item, net)

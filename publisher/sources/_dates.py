@@ -1,7 +1,8 @@
 """Read the date in a short text, as web pages write it: ISO 8601, RFC 2822, day-first numbers, months in words.
 
-Words are understood in English, German, French, Spanish, Italian, Portuguese, Dutch and the Scandinavian languages.
-A date without a year is no date.
+Words are understood in English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Czech, Turkish, Finnish,
+the Scandinavian languages, Russian, Ukrainian, Greek, Hebrew and Arabic; signs in Chinese, Japanese and Korean.  A date
+without a year is no date.
 """
 
 from __future__ import annotations
@@ -11,31 +12,40 @@ import unicodedata
 from datetime import UTC, datetime, timedelta, timezone
 
 _MONTHS = (
-    "january januar janner janvier enero gennaio janeiro januari",
-    "february februar fevrier febrero febbraio fevereiro februari",
-    "march marz maerz mars marzo marco maart mrt",
-    "april avril abril aprile",
-    "may mai mayo maggio maio mei maj",
-    "june juin juni junio giugno junho",
-    "july juillet juli julio luglio julho",
-    "august aout agosto augustus augusti",
-    "september sept septembre septiembre setembro settembre",
-    "october oktober octobre octubre ottobre outubro",
-    "november novembre noviembre novembro",
-    "december dezember decembre diciembre dicembre dezembro desember",
+    "january januar janner janvier enero gennaio janeiro januari"
+    " stycznia ledna ocak tammikuuta января січня ιανουαριου בינואר يناير",
+    "february februar fevrier febrero febbraio fevereiro februari"
+    " lutego unora subat helmikuuta февраля лютого φεβρουαριου בפברואר فبراير",
+    "march marz maerz mars marzo marco maart mrt marca brezna mart maaliskuuta марта березня μαρτιου במרץ מרץ مارس",
+    "april avril abril aprile kwietnia dubna nisan huhtikuuta апреля квітня απριλιου באפריל ابريل",
+    "may mai mayo maggio maio mei maj maja kvetna mayis toukokuuta мая травня μαιου במאי مايو",
+    "june juin juni junio giugno junho czerwca cervna haziran kesakuuta июня червня ιουνιου ביוני يونيو",
+    "july juillet juli julio luglio julho lipca cervence temmuz heinakuuta июля липня ιουλιου ביולי يوليو",
+    "august aout agosto augustus augusti sierpnia srpna agustos elokuuta августа серпня αυγουστου באוגוסט اغسطس",
+    "september sept septembre septiembre setembro settembre"
+    " wrzesnia zari eylul syyskuuta сентября вересня σεπτεμβριου בספטמבר سبتمبر",
+    "october oktober octobre octubre ottobre outubro"
+    " pazdziernika rijna ekim lokakuuta октября жовтня οκτωβριου באוקטובר اكتوبر",
+    "november novembre noviembre novembro"
+    " listopada listopadu kasim marraskuuta ноября листопада νοεμβριου בנובמבר نوفمبر",
+    "december dezember decembre diciembre dicembre dezembro desember"
+    " grudnia prosince aralik joulukuuta декабря грудня δεκεμβριου בדצמבר ديسمبر",
 )
+_NAME = "(?P<name>[a-zа-яіґα-ωא-תء-ي]{3,14})"
 _TIME = (
     r"(?:\D{1,6}?(?P<hour>\d{1,2})[:h](?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\.\d+)?"
     r"(?:\s?(?P<half>[ap])\.?m\b)?(?:\s?(?:z|gmt|utc|(?P<zone>[+-]\d{2}:?\d{2}))(?![a-z]))?)?"
 )
+# Of a Korean syllable only the first consonant is left when it is folded.
 _FORMS = tuple(
     re.compile(form + _TIME, re.ASCII)
     for form in (
         r"(?<!\d)(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})(?!\d)",
+        r"(?<!\d)(?P<year>\d{4}) ?[年\u1102] ?(?P<month>\d{1,2}) ?[月\u110b] ?(?P<day>\d{1,2}) ?[日\u110b]",
         r"(?<!\d)(?P<one>\d{1,2})([./-])\s?(?P<two>\d{1,2})\2\s?(?P<year>\d{4}|\d{2})(?!\d)",
-        r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|o)?[ -](?:of |de )?(?P<name>[a-z]{3,10})\.?,?[ -](?:de )?"
+        r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|o)?[ -](?:of |de )?" + _NAME + r"\.?,?[ -](?:de )?"
         r"(?P<year>\d{4})(?!\d)",
-        r"\b(?P<name>[a-z]{3,10})\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})(?!\d)",
+        r"\b" + _NAME + r"\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})(?!\d)",
     )
 )
 _LONGEST = 200
@@ -78,7 +88,8 @@ def without_date(text: str) -> str:
 
 def _folded(text: str) -> str:
     """The beginning of a text in lower case, on one line, each letter without its accent: no position changes."""
-    return "".join(unicodedata.normalize("NFKD", letter)[0].lower()[0] for letter in " ".join(text[:_LONGEST].split()))
+    line = " ".join(text[:_LONGEST].split()).replace("ı", "i")
+    return "".join(unicodedata.normalize("NFKD", letter)[0].lower()[0] for letter in line)
 
 
 def _first_match(text: str) -> re.Match[str] | None:

@@ -14,7 +14,9 @@ With selectors, the operator said what an item is.  Without them the list is fou
     log2(1 + items), times the share of different titles; half when most links leave the site, a quarter more inside
     ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
     tell of the same links.
-5.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
+5.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
+    they stand.
+6.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
     title, or where the page says far more outside the list than in it, as an article above its related links does.
 """
 
@@ -35,9 +37,11 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from publisher.errors import SourceError
+from publisher.html import is_picture
 from publisher.model import Item
 from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._outline import Node, Outline, joined, word_set
+from publisher.sources._pager import leads_to_page, older
 from publisher.sources._records import told_as_data
 
 if TYPE_CHECKING:
@@ -60,11 +64,12 @@ _WORTH_OF_TWO = 1.25
 _LONG_LINE = 80
 _MUCH_PROSE = 1_000
 
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
 _TITLE_NAMES = frozenset({"title", "headline", "heading", "ueberschrift", "titel", "titre", "titolo", "titulo"})
 _DATE_NAMES = frozenset({"date", "datum", "time", "published", "posted", "fecha", "datetime", "timestamp"})
 _META_NAMES = _DATE_NAMES | word_set("meta author byline category categories tag tags kicker label badge")
-_DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
+DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
+IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
 _MORE = re.compile(
     r"((read|learn|see|view|find out|show) (more|on|full|the full|article|all|details|story|post)"
     r"|(continue|keep) reading|more|full (story|article)|details?"
@@ -74,7 +79,6 @@ _MORE = re.compile(
     r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
 )
 _MORE_LENGTH = 50
-_PAGER = re.compile(r"[?&](page|paged|seite|start|offset)=\d+|/(page|seite)/\d+/?$")
 _ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
 _ERROR_PAGE = re.compile(
     r"^(error|http|fehler|erreur)?\s*(40[0134]|410|50[0234])\b\W*(error|$)|not found|nicht gefunden|introuvable"
@@ -137,6 +141,12 @@ class Listing:
     """The page's own."""
     items: tuple[Item, ...]
     """In the order of the page, at least one, at most 200; none shares its link with another."""
+    way: str
+    """How they were found."""
+    older: str = ""
+    """The address of the page that goes on with the list; empty where it has no other."""
+    maps: tuple[str, ...] = ()
+    """In place of items: the addresses of the sitemaps that an index names."""
 
 
 def find(html: str, url: str, select: Selectors | None = None) -> Listing:
@@ -155,10 +165,10 @@ def find(html: str, url: str, select: Selectors | None = None) -> Listing:
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
     title = _page_title(tree)
-    items = _selected(tree, outline, select) if select else _discovered(tree, outline, title)
+    items, way = (_selected(tree, outline, select), "selectors") if select else _discovered(tree, outline, title)
     if not items:
         raise _nothing(tree, url, title, select)
-    return Listing(title, tuple(items))
+    return Listing(title, tuple(replace(item, language=outline.language) for item in items), way, older(tree, outline))
 
 
 def _page_title(tree: LexborHTMLParser) -> str:
@@ -245,14 +255,16 @@ _H_ENTRY = {
 """Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
 
 
-def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> list[Item]:
+def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> tuple[list[Item], str]:
+    """The items, and how they were found."""
     if _looks_like_error(tree, title):
-        return []
+        return [], ""
     found = _best_list(outline)
-    for told in (_distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))):
+    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))
+    for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
-            return _completed(told, found)
-    return found
+            return _completed(told, found), way
+    return found, "repeated structure"
 
 
 def _agree(told: Sequence[Item], found: Sequence[Item]) -> bool:
@@ -277,8 +289,11 @@ def _filled(item: Item, other: Item) -> Item:
 
 def _best_list(outline: Outline) -> list[Item]:
     groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
-    lists = (found for group in groups for found in _lists(outline, group))
+    lists = [found for group in groups for found in _lists(outline, group)]
     best = max(lists, key=lambda found: found.score, default=None)
+    if not best or not best.believable:
+        scattered = (_scattered(outline, group) for group in _by_address(outline))
+        best = max(scattered, key=lambda found: found.score, default=None)
     return best.items if best and best.believable and not _is_article(outline, best.spans) else []
 
 
@@ -327,6 +342,21 @@ def _groups(outline: Outline) -> Iterator[list[_Lead]]:
     return (group for group in kept.values() if len(group) > 1 or _article(group[0].node))
 
 
+def _by_address(outline: Outline) -> Iterator[list[_Lead]]:
+    """Leads that are alike in nothing but the folder of their addresses, its numbers aside (``/news/2026/…``)."""
+    groups: dict[str, dict[str, _Lead]] = defaultdict(dict)
+    for lead in _leads(outline):
+        if folder := _folder(lead.link):
+            groups[folder].setdefault(lead.link, lead)
+    return (list(group.values()) for group in groups.values() if len(group) > 2)
+
+
+def _folder(link: str) -> str:
+    parts = urlsplit(link)
+    folder = parts.path.rstrip("/").rpartition("/")[0]
+    return f"{parts.netloc}{re.sub('[0-9]+', '#', folder)}" if folder.strip("/") else ""
+
+
 def _article(node: Node | None) -> Node | None:
     while node and node.tag != "article":
         node = node.parent
@@ -346,7 +376,7 @@ def _leads(outline: Outline) -> Iterator[_Lead]:
 
 
 def _is_heading(node: Node) -> bool:
-    return node.tag in _HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
+    return node.tag in HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
 
 
 def _heading_link(outline: Outline, heading: Node) -> str:
@@ -358,7 +388,7 @@ def _heading_link(outline: Outline, heading: Node) -> str:
 def _article_link(outline: Outline, anchor: Node | None) -> str:
     """Where a link leads, if that may be an article: not the front page, another page of the list, a tag…"""
     link = outline.link(anchor)
-    if not anchor or not link or _PAGER.search(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
+    if not anchor or not link or leads_to_page(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
         return ""
     parts = urlsplit(link)
     return link if parts.path.strip("/") or parts.query else ""
@@ -396,6 +426,12 @@ def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
         yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
 
 
+def _scattered(outline: Outline, group: Sequence[_Lead]) -> _List:
+    """The list that leads make up which stand in no common structure."""
+    spans = [_Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
+    return _weighed(outline, spans)
+
+
 def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
     """Each lead with the highest element that holds no other, brought to the level at which many of them are.
 
@@ -410,6 +446,11 @@ def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
     level = max(depth for depth, count in depths.items() if 4 * count >= len(group))
     for box, lead in zip(highest, group, strict=True):
         yield (_at_depth(lead.node, level) if box.depth < level else box), lead
+
+
+def boxes_of(links: Sequence[Node]) -> list[tuple[Node, Node]]:
+    """Each of these links, in page order, with the element of the item that it leads to."""
+    return [(box, lead.node) for box, lead in _boxes([_Lead(link, "", heading=False) for link in links])]
 
 
 def _highest(node: Node, before: int, after: int) -> Node:
@@ -589,7 +630,7 @@ def _dates(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> Iterator
     """What may be a date, the surest first, each with the positions of its text."""
     elements = [node for node in nodes if node.tag]
     for node in elements:
-        names = (*_DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
+        names = (*DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
         for value in filter(None, map(node.attribute, names)):
             yield value, range(node.at, node.end)
     for node in elements:
@@ -655,14 +696,10 @@ def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[N
     return lines
 
 
-_IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
-_NO_PICTURE = re.compile(r"spacer|pixel|blank|transparent|placeholder|avatar|emoji|icon", re.IGNORECASE)
-
-
 def _image(outline: Outline, nodes: Iterable[Node]) -> str:
     images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
-    found = (outline.absolute(image.attribute(name)) for image in images for name in _IMAGE_ATTRIBUTES)
-    return next((url for url in found if url.startswith("http") and not _NO_PICTURE.search(url)), "")
+    found = (outline.absolute(image.attribute(name)) for image in images for name in IMAGE_ATTRIBUTES)
+    return next((url for url in found if url.startswith("http") and is_picture(url)), "")
 
 
 def _is_tiny(image: Node) -> bool:

@@ -16,12 +16,12 @@ from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape, unescape
+from mimetypes import guess_type
 from time import struct_time
 from typing import Any, NamedTuple
-from urllib.parse import urljoin
 
 from publisher.errors import SourceError
-from publisher.html import absolute, clean, plain
+from publisher.html import absolute, clean, is_picture, plain
 from publisher.sources._dates import read_date
 
 _MOST = 1000
@@ -39,12 +39,18 @@ _BOMS = (
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)""")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-f]+)|([0-9]+));", re.IGNORECASE)
+_AMPERSAND = re.compile(
+    r"(<!\[CDATA\[(?>.*?(?:\]\]>|\Z))|<!--(?>.*?(?:-->|\Z)))|&(?!#\d+;|#x[0-9a-f]+;|[a-z]\w*;)",
+    re.DOTALL | re.IGNORECASE,
+)
+"""One that begins no reference, such as that of ``?a=1&b=2``; or what may hold any number of them."""
 _ROOT = re.compile(
     r"(?:\s++|<\?(?>.*?\?>)|<!--(?>.*?-->)|<!DOCTYPE(?>[^\[>]*+(?:\[.*?\]\s*+)?>))*+<([\w:.-]+)",
     re.DOTALL | re.IGNORECASE,
 )
 _FEED_ROOT = re.compile(r"<((?:\w+:)?(?:rss|feed|rdf))\b", re.IGNORECASE)
-_PAGE = re.compile(r"<!doctype html|<html\b", re.IGNORECASE)
+_WEB_PAGE = re.compile(r"<!doctype html|<html\b", re.IGNORECASE)
+_PLAYED = ("audio/", "video/")
 _MARKUP = frozenset(("text/html", "application/xhtml+xml"))
 _JSON_FEED = re.compile(r"https?://(?:www\.)?jsonfeed\.org/version/")
 _NO_FEED = "answered with {what}, not a feed"
@@ -126,17 +132,9 @@ def _sound_reference(match: re.Match[str]) -> str:
 
 
 def _xml(text: str, url: str) -> _Feed:
-    import feedparser
-
-    if _PAGE.match(text) or _root(text) == "html":
+    if _WEB_PAGE.match(text) or _root(text) == "html":
         raise SourceError(_NO_FEED.format(what="a web page"), hint=_FIND)
-    # No address is given: feedparser would make identities absolute with it, and they would change when it does.
-    found = feedparser.parse(
-        text.encode(),
-        response_headers={"content-type": "application/xml; charset=utf-8"},
-        sanitize_html=False,
-        resolve_relative_uris=False,
-    )
+    found = _parsed(text, url)
     if not found.version and not found.entries:
         raise SourceError(_NO_FEED.format(what=_description(_root(text))), hint=_FIND)
     if found.bozo and _cut_off(text):
@@ -145,10 +143,31 @@ def _xml(text: str, url: str) -> _Feed:
     default = _authors(feed, url) if found.version.startswith("atom") else []  # RFC 4287 section 4.2.1
     return _Feed(
         _line(feed, "title"),
-        _web(feed.get("link", ""), url),
+        # Of an ill-formed feed's `&amp;b`, feedparser makes `&ampb` here, and only here.
+        _web(_text(feed, "link").replace("&amp", "&" if found.bozo else "&amp"), url),
         found.entries,
-        lambda entry: _entry(entry, url, default, feed.get("language", "")),
+        lambda entry: _entry(entry, url, default, _text(feed, "language")),
     )
+
+
+def _parsed(text: str, url: str) -> Any:
+    """What feedparser makes of it."""
+    import feedparser
+
+    # It would make identities absolute, and they would change when the feed's address does.
+    feedparser.api.StrictFeedParser.can_be_relative_uri.discard("id")
+    try:
+        return feedparser.parse(
+            _AMPERSAND.sub(lambda match: match[1] or "&amp;", text).encode(),
+            response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+    except (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError) as error:
+        # Some ill-formed feeds make it trip over itself, as one that opens a link within a link.
+        raise SourceError(
+            "sent a feed that is too broken to read", hint="it is read again at the next visit"
+        ) from error
 
 
 def _root(text: str) -> str:
@@ -169,38 +188,62 @@ def _description(root: str) -> str:
 
 
 def _entry(entry: Any, url: str, authors: list[dict[str, str]], language: str) -> dict[str, Any]:
-    """The fields of one Item.  ``dict.get`` throughout: feedparser's own gives other fields for missing ones."""
-    link = _link(entry, url)
-    summary, content = _texts(entry, url if link else "", url)
+    """The fields of one Item, each read with care: where text belongs, feedparser may have nothing or attributes."""
+    base = _base(entry, url)
+    enclosures = list(_enclosures(entry, base))
+    page = _page(entry, url)
+    summary, content = _texts(entry, url if page else "", url)
     updated = _date(entry, "updated")
     return {
-        "guid": dict.get(entry, "id", ""),
-        "link": link,
-        "title": _line(entry, "title"),
+        "guid": _text(entry, "id"),
+        "link": page or next(_urls(enclosures), ""),
+        "title": _line(entry, "title") or _one_line(_text(entry, "itunes_title")),
         "summary": summary,
         "content": content,
         "authors": _authors(entry, url) or authors,
-        "tags": _tags(tag.get("label") or tag.get("term") or "" for tag in dict.get(entry, "tags", ())),
-        "image": next(_images(entry, url), ""),
-        "enclosures": list(_enclosures(entry, url)),
+        "tags": _tags(_text(tag, "label") or _text(tag, "term") for tag in _list(entry, "tags")),
+        "image": next(_images(entry, base), ""),
+        "enclosures": enclosures,
         "published": _date(entry, "published") or _date(entry, "created") or updated,
         "updated": updated,
         "language": _language(entry) or language,
     }
 
 
-def _link(entry: Any, url: str) -> str:
-    """The page of an entry: before FeedBurner counted its readers, as told, or another form of it.
+def _base(entry: Any, url: str) -> str:
+    """What its relative references refer to (xml:base), for those that feedparser leaves as they are."""
+    details = (_attributes(entry, f"{name}_detail") for name in ("title", "summary"))
+    told = next(filter(None, (_text(detail, "base") for detail in details)), "")
+    return _based(url, told)
 
-    An identity that feedparser takes for the link is one only if it is an address by itself.
+
+def _based(url: str, told: str) -> str:
+    """The base that an element tells, where it tells one that is an address."""
+    return url if told in ("", url) else absolute(told, url) or url
+
+
+def _page(entry: Any, url: str) -> str:
+    """The page of an entry: before FeedBurner counted its readers, as told, another form of it, where its text is.
+
+    An identity that may stand for the link is one only if it is an address by itself.
     """
-    own, identity = dict.get(entry, "link", ""), dict.get(entry, "id", "")
-    others = (link.get("href", "") for link in dict.get(entry, "links", ()) if link.get("rel") == "alternate")
-    return (
-        _web(dict.get(entry, "feedburner_origlink", ""), url)
-        or _web(own, "" if own == identity else url)
-        or next(filter(None, (_web(other, url) for other in others)), "")
+    own, identity = _text(entry, "link"), _text(entry, "id")
+    others = (_text(link, "href") for link in _list(entry, "links") if _text(link, "rel") == "alternate")
+    found = (
+        _web(_text(entry, "feedburner_origlink"), url),
+        _web(own, "" if own == identity else url),
+        *(_web(other, url) for other in others),
+        *(address for address, media_type in _elsewhere(entry, url) if media_type in _MARKUP),
+        _web(identity, "") if dict.get(entry, "guidislink") is not False else "",
     )
+    return next(filter(None, found), "")
+
+
+def _elsewhere(entry: Any, url: str) -> Iterator[tuple[str, str]]:
+    """Where the content is that an entry does not hold itself, and its media type (RFC 4287 section 4.1.3.2)."""
+    for detail in _list(entry, "content"):
+        if address := _web(_text(detail, "src"), _based(url, _text(detail, "base"))):
+            yield address, _text(detail, "type")
 
 
 def _texts(entry: Any, known: str, url: str) -> tuple[str, str]:
@@ -209,27 +252,29 @@ def _texts(entry: Any, known: str, url: str) -> tuple[str, str]:
     When there are two the longer one is the whole, whatever its element: feedparser takes a second description, such
     as iTunes' or Media RSS's, for content.
     """
-    summary = _html(dict.get(entry, "summary_detail", {}), known, url)
-    content = max((_html(detail, known, url) for detail in dict.get(entry, "content", ())), key=len, default="")
+    summary = _html(_attributes(entry, "summary_detail"), known, url)
+    content = max((_html(detail, known, url) for detail in _list(entry, "content")), key=len, default="")
     if summary == content:
         return "", content
     return (summary, content) if len(summary) < len(content) or not content else (content, summary)
 
 
-def _html(detail: Mapping[str, Any], known: str, url: str) -> str:
+def _html(detail: dict[str, Any], known: str, url: str) -> str:
     """A text construct as HTML; made absolute here when its base is not the one that is known to everyone."""
-    text = detail.get("value", "")
-    if detail.get("type") == "text/plain":
+    text = _text(detail, "value")
+    if _text(detail, "type") == "text/plain":
         return _paragraphs(text)
-    if detail.get("type") not in _MARKUP:
+    if _text(detail, "type") not in _MARKUP:
         return ""
-    base = urljoin(url, detail.get("base", ""))
+    if "<" not in text and "\n\n" in text:  # nobody who writes HTML parts paragraphs so
+        return _paragraphs(unescape(text))
+    base = _based(url, _text(detail, "base"))
     return str(text) if base == known else clean(text, base)
 
 
 def _line(element: Any, name: str) -> str:
-    detail = dict.get(element, f"{name}_detail", {})
-    return plain(detail["value"]) if detail.get("type") in _MARKUP else _one_line(detail.get("value", ""))
+    detail = _attributes(element, f"{name}_detail")
+    return plain(_text(detail, "value")) if _text(detail, "type") in _MARKUP else _one_line(_text(detail, "value"))
 
 
 def _date(entry: Any, name: str) -> str | None:
@@ -237,7 +282,7 @@ def _date(entry: Any, name: str) -> str | None:
 
     feedparser gives UTC, and takes what has no zone for it; it takes a Unix time for a year and a day, though.
     """
-    text, parsed = dict.get(entry, name, "").strip(), dict.get(entry, f"{name}_parsed")
+    text, parsed = _text(entry, name).strip(), dict.get(entry, f"{name}_parsed")
     found = read_date(text) if text.isdecimal() or not parsed else None
     return found.isoformat() if found else _utc(parsed)
 
@@ -252,12 +297,12 @@ def _utc(moment: struct_time | None) -> str | None:
 def _authors(element: Any, url: str) -> list[dict[str, str]]:
     return [
         {
-            "name": _one_line(author.get("name", "")),
-            "email": author.get("email", ""),
-            "url": _web(author.get("href", ""), url),
+            "name": _one_line(_text(author, "name")),
+            "email": _text(author, "email"),
+            "url": _web(_text(author, "href"), url),
         }
-        for author in dict.get(element, "authors", ())
-        if author.get("name") or author.get("email")
+        for author in _list(element, "authors")
+        if _text(author, "name") or _text(author, "email")
     ]
 
 
@@ -265,41 +310,74 @@ def _tags(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, (_one_line(unescape(word)) for word in words))))
 
 
-def _images(entry: Any, url: str) -> Iterator[str]:
-    """Media RSS, iTunes, enclosures: in that order."""
-    media = (item for item in dict.get(entry, "media_content", ()) if _is_image(item))
+def _images(entry: Any, base: str) -> Iterator[str]:
+    """Media RSS (the widest), the podcasts' name spaces, enclosures, content that is a picture: in that order."""
+    media = sorted(filter(_is_image, _list(entry, "media_content")), key=_width, reverse=True)
+    links = _list(entry, "links")
     found = (
-        *(item.get("url", "") for item in (*media, *dict.get(entry, "media_thumbnail", ()))),
-        dict.get(entry, "image", {}).get("href", ""),
-        *(link.get("href", "") for link in dict.get(entry, "links", ()) if _is_enclosure(link) and _is_image(link)),
+        *(_text(item, "url") for item in (*media, *_list(entry, "media_thumbnail"))),
+        _text(_attributes(entry, "image"), "href"),
+        _text(_attributes(entry, "podcast_image"), "href"),
+        *(_text(link, "href") for link in links if _is_enclosure(link) and _is_image(link)),
+        *(address for address, media_type in _elsewhere(entry, base) if media_type.startswith("image/")),
     )
-    return filter(None, (_web(address, url) for address in found))
+    return filter(is_picture, (_web(address, base) for address in found))
 
 
-def _is_image(media: Mapping[str, str]) -> bool:
-    return media.get("medium") == "image" or media.get("type", "").startswith("image/")
+def _attributes(entry: Any, name: str) -> dict[str, Any]:
+    """What is told of an element beside its text: a feed may have text there, or nothing."""
+    value = dict.get(entry, name)
+    return value if isinstance(value, dict) else {}
 
 
-def _is_enclosure(link: Mapping[str, str]) -> bool:
-    return link.get("rel") == "enclosure"
+def _is_image(media: dict[str, Any]) -> bool:
+    return _text(media, "medium") == "image" or _media_type(media).startswith("image/")
 
 
-def _enclosures(entry: Any, url: str) -> Iterator[dict[str, Any]]:
-    for link in filter(_is_enclosure, dict.get(entry, "links", ())):
-        address = _web(link.get("href", ""), url)
-        media_type = link.get("type", "")
-        if address:
+def _media_type(media: dict[str, Any]) -> str:
+    """As told; else what its address ends like."""
+    told = _text(media, "type")
+    return told or guess_type(_text(media, "url").partition("?")[0])[0] or ""
+
+
+def _width(media: dict[str, Any]) -> int:
+    return _length(_text(media, "width"))
+
+
+def _is_enclosure(link: dict[str, Any]) -> bool:
+    return _text(link, "rel") == "enclosure"
+
+
+def _enclosures(entry: Any, base: str) -> Iterator[dict[str, Any]]:
+    """Files: those that are told as such, what Media RSS has to play, and content that is played."""
+    links = filter(_is_enclosure, _list(entry, "links"))
+    played = (media for media in _list(entry, "media_content") if _is_played(media))
+    elsewhere = (item for item in _elsewhere(entry, base) if item[1].startswith(_PLAYED))
+    files = (
+        *((_text(link, "href"), _text(link, "type"), _text(link, "length")) for link in links),
+        *((_text(media, "url"), _media_type(media), _text(media, "filesize")) for media in played),
+        *((address, media_type, "") for address, media_type in elsewhere),
+    )
+    seen = {""}
+    for href, media_type, length in files:
+        address = _web(href, base)
+        if address not in seen:
             # text/html is what feedparser takes a link without a type for.
-            media_type = "" if media_type == "text/html" else media_type
-            yield {"url": address, "media_type": media_type, "length": _length(link.get("length", ""))}
+            yield {"url": address, "media_type": media_type.replace("text/html", ""), "length": _length(length)}
+        seen.add(address)
+
+
+def _is_played(media: dict[str, Any]) -> bool:
+    return _media_type(media).startswith(_PLAYED)
 
 
 def _language(entry: Any) -> str:
     details = (
-        *dict.get(entry, "content", ()),
-        *(dict.get(entry, f"{name}_detail", {}) for name in ("summary", "title")),
+        *_list(entry, "content"),
+        *(_attributes(entry, f"{name}_detail") for name in ("summary", "title")),
     )
-    return next(filter(None, (detail.get("language") for detail in details)), "")
+    told = (_text(entry, "language"), *(_text(detail, "language") for detail in details))
+    return next(filter(None, told), "")
 
 
 # --- JSON Feed -------------------------------------------------------------------------------------------------------
@@ -327,19 +405,23 @@ def _is_json_feed(found: Any) -> bool:
 
 
 def _json_item(item: dict[str, Any], url: str, authors: list[dict[str, str]], language: str) -> dict[str, Any]:
-    link = _web(_text(item, "url") or _text(item, "external_url"), url)
+    enclosures = list(_attachments(item, url))
+    addresses = (_text(item, name) for name in ("url", "external_url"))
+    page = next(filter(None, (*(_web(address, url) for address in addresses), _web(_text(item, "id"), ""))), "")
     content = _text(item, "content_html")
     updated = _iso(item, "date_modified")
+    pictures = (file for file in enclosures if file["media_type"].startswith("image/"))
+    images = (_text(item, "image"), _text(item, "banner_image"), *_urls(pictures))
     return {
         "guid": _text(item, "id"),
-        "link": link,
+        "link": page or next(_urls(enclosures), ""),
         "title": _one_line(_text(item, "title")),
         "summary": _paragraphs(_text(item, "summary")),
-        "content": (content if link else clean(content, url)) or _paragraphs(_text(item, "content_text")),
+        "content": (content if page else clean(content, url)) or _paragraphs(_text(item, "content_text")),
         "authors": _json_authors(item, url) or authors,
         "tags": _tags(tag for tag in _list(item, "tags") if isinstance(tag, str)),
-        "image": _web(_text(item, "image") or _text(item, "banner_image"), url),
-        "enclosures": list(_attachments(item, url)),
+        "image": next(filter(None, (_web(image, url) for image in images)), ""),
+        "enclosures": enclosures,
         "published": _iso(item, "date_published") or updated,
         "updated": updated,
         "language": _text(item, "language") or language,
@@ -364,19 +446,26 @@ def _attachments(item: dict[str, Any], url: str) -> Iterator[dict[str, Any]]:
             yield {"url": address, "media_type": _text(attachment, "mime_type"), "length": size}
 
 
+def _urls(files: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (file["url"] for file in files)
+
+
 def _iso(item: dict[str, Any], name: str) -> str | None:
     found = read_date(_text(item, name))
     return found.isoformat() if found else None
 
 
 def _text(element: dict[str, Any], name: str) -> str:
-    """Text or a number as text; empty for anything else, for a feed may say anything anywhere."""
-    value = element.get(name)
+    """Text or a number as text; empty for anything else, for a feed may say anything anywhere.
+
+    ``dict.get``, for feedparser's own gives other fields for missing ones.
+    """
+    value = dict.get(element, name)
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
 
 def _list(element: dict[str, Any], name: str) -> list[Any]:
-    value = element.get(name)
+    value = dict.get(element, name)
     return value if isinstance(value, list) else []
 
 

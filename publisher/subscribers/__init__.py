@@ -645,6 +645,10 @@ class Readers:
         tx.subscribers.erase(row.id, self.clock())
 
 
+def _of(tx: Tx, row: SubscriberRow, publication: str) -> SubscriptionRow | None:
+    return next((sub for sub in tx.subscribers.subscriptions(row.id) if sub.publication == publication), None)
+
+
 def _mind_the_list(tx: Tx, address: str, publication: str) -> None:
     """Let nobody be subscribed by others who is on the suppression list, for whatever reason.
 

@@ -95,3 +95,16 @@ def test_one_line_is_one_line(text: str) -> None:
     assert line == line.strip() == one_line(line)
     assert not any(ord(character) < 32 or 0x7F <= ord(character) < 0xA0 for character in line)
     line.encode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "image"),
+    [
+        ({"image": "https://a.example/own.png", "content": '<img src="https://a.example/1.png">'}, "own.png"),
+        ({"content": '<p>x</p><img alt="" src="https://a.example/1.png"><img src="https://a.example/2.png">'}, "1.png"),
+        ({"summary": '<img src="https://a.example/3.png?a=1&amp;b=2">'}, "3.png?a=1&b=2"),
+        ({"content": '<img src="https://a.example/emoji/72.png"><img src="https://a.example/4.png">'}, "4.png"),
+    ],
+)
+def test_the_image_is_the_first_in_the_text_where_the_source_names_none(fields: dict[str, str], image: str) -> None:
+    assert complete(entry(**fields), WEEKLY).image == f"https://a.example/{image}"

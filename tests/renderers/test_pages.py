@@ -75,3 +75,18 @@ def test_titles_names_and_descriptions_never_become_markup(text: str) -> None:
     made = page(Selection(publication=publication, entries=(told,)))
     assert made.css("script, [onerror]") == []
     assert len(made.css("h1")) == len(made.css("article h2 a")) == 1
+
+
+def test_an_image_stands_beside_a_teaser_and_is_not_doubled_in_a_whole_text() -> None:
+    picture = '<p>C</p><img src="https://a.example/i.png?a=1&amp;b=2">'
+    for link in ("", "https://a.example/"):
+        made = page(selection(entry(1, title="T", link=link, content=picture)))
+        assert [node.attributes["src"] for node in made.css("article img")] == ["https://a.example/i.png?a=1&b=2"]
+
+
+def test_an_entry_reads_in_its_own_direction_whether_or_not_its_language_is_known() -> None:
+    made = page(selection(entry(1, title="שלום", content="<p>עולם</p>"), entry(2, title="سلام", language="fa")))
+    assert [node.attributes.get("lang") for node in made.css("article")] == [None, "fa"]
+    assert {node.attributes.get("dir") for node in made.css("article h2, article .text, article > p:not(.about)")} == {
+        "auto"
+    }

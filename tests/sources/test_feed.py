@@ -91,6 +91,12 @@ def test_an_identity_does_not_depend_on_where_the_feed_is() -> None:
         assert parse(rss("<item><guid>7</guid></item>"), "", address)["items"][0]["guid"] == "7"
 
 
+def test_what_an_item_says_of_its_base_is_forgotten_after_it() -> None:
+    items = "<item xml:base='https://other.example.org/'><link>a</link></item><item><link>b</link></item>"
+    links = [item["link"] for item in parse(rss(items), "", ADDRESS)["items"]]
+    assert links == ["https://other.example.org/a", "https://blog.example.org/b"]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.integers(0, len(RSS)).map(lambda n: RSS[:n] + b"&#99999999;<" + RSS[n:]))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:

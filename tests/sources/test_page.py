@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outside import Response as Answer
+from outside import WebSite
 from pydantic import TypeAdapter, ValidationError
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from publisher.errors import BadStatus, SourceError
+from publisher.model import Cursor, Harvest
 from publisher.net import Net
 from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._listing import Selectors, find, split_selector
@@ -138,6 +141,19 @@ def test_a_date_or_picture_above_each_title_belongs_to_it() -> None:
     assert [item.image for item in found] == [f"https://site.example.org/{day}.jpg" for day in (1, 2, 3)]
 
 
+def test_links_that_share_a_pattern_are_a_list_wherever_they_stand() -> None:
+    shapes = [
+        "<div><span><a href=/news/2026/a>{}</a></span></div>",
+        "<p class=x><em><a href=/news/2026/b>{}</a></em></p>",
+        "<section><b><i><a href=/news/2025/c>{}</a></i></b></section>",
+    ]
+    items = "".join(shape.format(title) for shape, title in zip(shapes, TOPICS, strict=True))
+    html = (
+        f"<p><a href=/about>About all of us here</a></p>{items}<dl><dd><a href=/imprint>Imprint of this site</a></dl>"
+    )
+    assert [title for title, _ in listed(html)] == TOPICS
+
+
 def test_entries_that_share_a_link_are_one_and_the_pages_own_address_is_none() -> None:
     html = (
         pieces("<li><a href={link}>{title}</a></li>")
@@ -256,6 +272,27 @@ def test_dates_are_read_as_europeans_write_them(text: str, moment: str) -> None:
     assert read_date(text) == datetime.fromisoformat(f"{moment}+00:00")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 listopada 2026",
+        "3. listopadu 2026",
+        "3 Kasım 2026 Salı",
+        "3. marraskuuta 2026",
+        "3 ноября 2026 г.",
+        "3 листопада 2026",
+        "3 Νοεμβρίου 2026",
+        "3 בנובמבר 2026",
+        "3 نوفمبر 2026",
+        "2026年11月3日",
+        "2026년 11월 3일",
+    ],
+)
+def test_a_date_is_understood_in_the_language_of_its_page(text: str) -> None:
+    assert read_date(text) == datetime(2026, 11, 3, tzinfo=UTC)
+    assert is_date(text)
+
+
 @pytest.mark.parametrize("text", ["", "soon", "May 2026", "31.02.2026", "99.99.2026", "Chapter 12 of 2026", "5 apples"])
 def test_what_cannot_be_read_is_no_date(text: str) -> None:
     assert read_date(text) is None
@@ -334,6 +371,12 @@ def test_a_page_brings_its_items(httpserver: HTTPServer, net: Net) -> None:
     assert harvest.items[0].link == httpserver.url_for("/botany/announcements/2026/herbarium-digitised")
 
 
+def test_items_are_in_the_language_of_their_page(httpserver: HTTPServer, net: Net) -> None:
+    html = f"<html lang=he dir=rtl><body>{pieces('<h3><a href={link}>{title}</a></h3>')}"
+    httpserver.expect_request("/").respond_with_data(html, content_type="text/html")
+    assert {item.language for item in Page(url=httpserver.url_for("/")).fetch(None, net).items} == {"he"}
+
+
 def test_options_reach_the_finder(httpserver: HTTPServer, net: Net) -> None:
     httpserver.expect_request("/").respond_with_data(page("explicit_selectors"), content_type="text/html")
     select = Selectors(item="#board > .n", title="em", link="b a@href", date="i@data-when")
@@ -410,3 +453,90 @@ def test_a_page_that_would_keep_the_parser_busy_for_minutes_is_given_up(httpserv
     with pytest.raises(SourceError, match="took more than"):
         Page(url=httpserver.url_for("/")).fetch(None, net)
     assert time.monotonic() - started < 15
+
+
+# --- more than one page ----------------------------------------------------------------------------------------------
+
+
+class Archive:
+    """A list of articles, newest first, three on a page."""
+
+    def __init__(self, site: WebSite, count: int) -> None:
+        self.site = site
+        self.pager = '<div class="pagination"><a href="/news?page={next}">Older posts »</a></div>'
+        self.show(count)
+
+    def show(self, count: int) -> None:
+        numbers = list(range(count, 0, -1))
+        for page in range(0, count, 3):
+            row = "<h3><a href=/a/{0}>The story that has the number {0}</a></h3><p>What happened on day {0}.</p>"
+            rows = "".join(row.format(number) for number in numbers[page : page + 3])
+            more = self.pager.format(next=page // 3 + 2) if page + 3 < count else ""
+            path = "/news" if page == 0 else f"/news?page={page // 3 + 1}"
+            self.put(path, f"<title>News</title><main>{rows}</main>{more}")
+
+    def put(self, path: str, html: str) -> None:
+        self.site.pages[path] = Answer(html.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+
+    def visit(self, cursor: Cursor | None, net: Net) -> tuple[list[int], list[str], Harvest]:
+        """The numbers of the articles, the pages that were asked for, and the harvest."""
+        self.site.hits.clear()
+        harvest = Page(url=f"{self.site.url}/news").fetch(cursor, net)
+        return [int(item.link.rpartition("/")[2]) for item in harvest.items], list(self.site.hits), harvest
+
+
+def test_the_first_visit_reads_the_older_pages_too(web_site: WebSite, net: Net) -> None:
+    numbers, asked, _ = Archive(web_site, 8).visit(None, net)
+    assert numbers == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert asked == ["/news", "/news?page=2", "/news?page=3"]
+
+
+def test_five_pages_are_read_at_most(web_site: WebSite, net: Net) -> None:
+    numbers, asked, _ = Archive(web_site, 50).visit(None, net)
+    assert (len(numbers), len(asked)) == (15, 5)
+
+
+def test_later_visits_read_on_only_where_all_on_a_page_is_new(web_site: WebSite, net: Net) -> None:
+    archive = Archive(web_site, 8)
+    _, _, first = archive.visit(None, net)
+    archive.show(10)
+    numbers, asked, second = archive.visit(first.cursor, net)
+    assert (numbers, asked) == ([10, 9, 8], ["/news"])
+    archive.show(14)
+    numbers, asked, _ = archive.visit(second.cursor, net)
+    assert (numbers, asked) == ([14, 13, 12, 11, 10, 9], ["/news", "/news?page=2"])
+
+
+def test_an_older_page_that_fails_is_noted_and_harms_nothing(web_site: WebSite, net: Net) -> None:
+    archive = Archive(web_site, 8)
+    web_site.pages["/news?page=2"] = Answer(b"", 500)
+    numbers, _, harvest = archive.visit(None, net)
+    assert numbers == [8, 7, 6]
+    assert "500" in harvest.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("pager", "found"),
+    [
+        ("<link rel=next href=/news?page=2>", True),
+        ("<a rel='nofollow next' href=/news?page=2>2</a>", True),
+        ("<nav><a href=/news?page=2>Nächste Seite ›</a></nav>", True),
+        ("<p><a href=/news?page=2>Entradas anteriores</a></p>", True),
+        ("<ul class=pager><li><a href=/news/older>Articles plus anciens</a></ul>", True),
+        ("<p><a href=/weiter>Weiter</a></p>", False),
+        ("<nav><a href=/news?page=0>Previous</a></nav>", False),
+        ("<link rel=next href=https://elsewhere.example.org/news?page=2>", False),
+        ("<link rel=next href='javascript:next()'>", False),
+        ("<nav><a href='#'>Next</a></nav>", False),
+        ("<link rel=next href=>", False),
+    ],
+)
+def test_the_link_to_the_older_articles_is_recognised(pager: str, found: bool) -> None:
+    assert bool(find(f"<main>{pieces('<h3><a href={link}>{title}</a></h3>')}</main>{pager}", URL).older) == found
+
+
+def test_pages_that_lead_to_each_other_are_read_once(web_site: WebSite, net: Net) -> None:
+    archive = Archive(web_site, 6)
+    html = web_site.pages["/news?page=2"].body.decode()
+    archive.put("/news?page=2", html + '<a rel=next href="/news?page=2"></a>')
+    assert archive.visit(None, net)[1] == ["/news", "/news?page=2"]

@@ -1,0 +1,255 @@
+"""Where on a page each part of each item stands, and the selectors that would find the same.
+
+Worked out after the fact, from the items and the page, whichever way the items were found: so it cannot make the finder
+see anything that a visit would not.  Selectors are only proposed after they were tried.
+"""
+
+from __future__ import annotations
+
+import html as html_entities
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product, zip_longest
+from typing import NamedTuple
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from publisher.errors import SourceError
+from publisher.model import Item
+from publisher.sources._dates import is_date, read_date
+from publisher.sources._listing import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, Selectors, boxes_of, find
+from publisher.sources._outline import Node, Outline
+
+_MOST_IN_ITEM = 500
+"""Nodes of one item that are looked at."""
+_LONGEST_TRIED = 30
+"""Characters of a teaser by which it is known again."""
+_MOST_ANCESTORS = 6
+_NAME = re.compile(r"[a-zA-Z_][\w-]*", re.ASCII)
+_MEANT = {"title": "title", "link": "link", "date": "published", "teaser": "summary", "image": "image"}
+"""The field of an item that each part becomes."""
+
+
+class Place(NamedTuple):
+    """An element, and the attribute that holds the part; no attribute: its text does."""
+
+    node: Node
+    attribute: str = ""
+
+
+class Provenance(NamedTuple):
+    """Where the parts of the items of one page come from."""
+
+    elements: list[dict[str, str]]
+    """For each item and each of its parts that is found on the page: its element, as ``h2 > a@href``."""
+    select: dict[str, str]
+    """The option ``select`` that finds the same items; empty where none does."""
+
+
+def provenance(html: str, url: str, items: Sequence[Item]) -> Provenance:
+    """Where each part of the items of a page comes from.
+
+    Args:
+        html: the page.
+        url: where it was found.
+        items: what was found on it.
+    """
+    tree = LexborHTMLParser(html)
+    outline = Outline(tree, url)
+    boxes = _boxes(outline, items)
+    spans = _spans(outline, [box for box, _ in boxes])
+    places = {item.link: dict(_places(outline, nodes, item)) for (_, item), nodes in zip(boxes, spans, strict=True)}
+    elements = [{part: _told(place) for part, place in places.get(item.link, {}).items()} for item in items]
+    return Provenance(elements, _tried(html, url, items, _Proposal(tree, boxes, places)))
+
+
+# --- elements --------------------------------------------------------------------------------------------------------
+
+
+def _boxes(outline: Outline, items: Sequence[Item]) -> list[tuple[Node, Item]]:
+    """The element of each item that is linked on the page, in the order of the page."""
+    by_link = {item.link: item for item in items}
+    leads: dict[str, Node] = {}
+    for node in outline.nodes:
+        if node.anchor is node and not node.furniture and (link := outline.link(node)) in by_link:
+            leads.setdefault(link, node)
+    return [(box, by_link[outline.link(lead)]) for box, lead in boxes_of(list(leads.values()))]
+
+
+def _spans(outline: Outline, boxes: Sequence[Node]) -> Iterator[list[Node]]:
+    """The nodes of each item: from its box to the next one, for its parts may stand side by side."""
+    for box, following in zip_longest(boxes, boxes[1:]):
+        around = box.parent.end if box.parent else box.end
+        end = min(following.at, around) if following else around
+        yield outline.nodes[box.at : min(max(box.end, end), box.at + _MOST_IN_ITEM)]
+
+
+def _places(outline: Outline, nodes: Sequence[Node], item: Item) -> Iterator[tuple[str, Place]]:
+    elements = [node for node in nodes if node.tag]
+    teaser = html_entities.unescape(item.summary)[:_LONGEST_TRIED]
+    title = _smallest(outline, elements, lambda text: item.title in text, headings=True)
+    found = {
+        "title": title,
+        "link": _link(outline, elements, item, title),
+        "date": _date(outline, elements, item),
+        "teaser": _smallest(outline, elements, lambda text: teaser in text) if teaser else None,
+        "image": _image(outline, elements, item),
+    }
+    return ((part, place) for part, place in found.items() if place)
+
+
+def _smallest(
+    outline: Outline, elements: Sequence[Node], fits: Callable[[str], bool], *, headings: bool = False
+) -> Place | None:
+    """The element with the shortest text that fits; of those around the same text a heading, else the innermost."""
+    fitting = [node for node in elements if outline.length(node) and fits(outline.text(node))]
+    ranked = ((outline.length(node), not (headings and node.tag in HEADINGS), -node.at, node) for node in fitting)
+    return Place(min(ranked)[-1]) if fitting else None
+
+
+def _link(outline: Outline, elements: Sequence[Node], item: Item, title: Place | None) -> Place | None:
+    """The link that its title is, or is in, or holds; else the first to the same address."""
+    anchors = [node for node in elements if node.anchor is node and outline.link(node) == item.link]
+    by_title = [node for node in anchors if title and (node is title.node.anchor or node in outline.inside(title.node))]
+    return next((Place(node, "href") for node in [*by_title, *anchors]), None)
+
+
+def _date(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
+    if not item.published:
+        return None
+    month_first = outline.language.lower() == "en-us"
+    for node in elements:
+        for name in (*DATE_ATTRIBUTES, "content", "title"):
+            if (value := node.attribute(name)) and read_date(value, month_first=month_first) == item.published:
+                return Place(node, name)
+    return _smallest(
+        outline, elements, lambda text: is_date(text) and read_date(text, month_first=month_first) == item.published
+    )
+
+
+def _image(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
+    images = (Place(node, name) for node in elements if node.tag == "img" for name in IMAGE_ATTRIBUTES)
+    return next(
+        (p for p in images if item.image and outline.absolute(p.node.attribute(p.attribute)) == item.image), None
+    )
+
+
+def _told(place: Place) -> str:
+    """An element in the words of CSS, with the one around it."""
+    parent = place.node.parent
+    above = f"{_simple(parent)} > " if parent and parent.tag not in ("", "body", "html") else ""
+    return f"{above}{_simple(place.node)}{_attribute(place)}"
+
+
+def _simple(node: Node) -> str:
+    return node.tag + "".join(f".{name}" for name in node.classes[:1] if _NAME.fullmatch(name))
+
+
+def _attribute(place: Place) -> str:
+    return f"@{place.attribute}" if place.attribute else ""
+
+
+# --- selectors -------------------------------------------------------------------------------------------------------
+
+
+class _Proposal:
+    """Selectors that may find the items, to be tried."""
+
+    def __init__(
+        self, tree: LexborHTMLParser, boxes: Sequence[tuple[Node, Item]], places: Mapping[str, Mapping[str, Place]]
+    ) -> None:
+        self._tree, self._boxes, self._places = tree, boxes, places
+        self._raw: dict[int, LexborNode] = {}
+
+    def shows(self, item: Item, part: str) -> bool:
+        """Whether the page shows that part of an item."""
+        return part in self._places.get(item.link, {})
+
+    def item(self) -> str:
+        """What matches all boxes and nothing else; empty where nothing does."""
+        wanted = {box.mem_id for box, _ in self._boxes}
+        self._raw = {}
+        for css in _descriptions([box for box, _ in self._boxes]):
+            found = {raw.mem_id: raw for raw in self._tree.css(css)}
+            if found.keys() == wanted:
+                self._raw = found
+                return css
+        return ""
+
+    def part(self, part: str) -> str:
+        """What finds a part within all the items that have it; empty where nothing does, or it is told otherwise."""
+        found = [
+            (self._raw[box.mem_id], place) for box, item in self._boxes if (place := self._places[item.link].get(part))
+        ]
+        if not found or len({place.attribute for _, place in found}) > 1:
+            return ""
+        for css in _steps([place.node for _, place in found]):
+            if all((hit := raw.css_first(css)) and hit.mem_id == place.node.mem_id for raw, place in found):
+                return css + _attribute(found[0][1])
+        return ""
+
+
+def _descriptions(boxes: Sequence[Node]) -> Iterator[str]:
+    """Selectors for the boxes, the plainest first."""
+    yield from _steps(boxes)
+    yield from (f"{outer} {inner}" for outer, inner in product(_ancestors(boxes), _plain(boxes)))
+
+
+def _steps(nodes: Sequence[Node]) -> Iterator[str]:
+    """Selectors for elements by what they share: class and tag, and the same of what is directly around them."""
+    yield from _plain(nodes)
+    parents = [node.parent for node in nodes if node.parent]
+    if len(parents) == len(nodes):
+        yield from (f"{outer} > {inner}" for outer, inner in product(_plain(parents), _plain(nodes)))
+
+
+def _plain(nodes: Sequence[Node]) -> Iterator[str]:
+    """Their tag, with each of the classes that they share, and alone; nothing where their tags differ."""
+    if len({node.tag for node in nodes}) == 1:
+        shared = set.intersection(*(set(node.classes) for node in nodes))
+        names = (name for name in sorted(shared, key=lambda name: (len(name), name)) if _NAME.fullmatch(name))
+        yield from (f"{nodes[0].tag}.{name}" for name in names)
+        yield nodes[0].tag
+
+
+def _ancestors(boxes: Sequence[Node]) -> Iterator[str]:
+    """Selectors for what is around the first of the boxes, from the inside to the outside."""
+    node = boxes[0].parent if boxes else None
+    for _ in range(_MOST_ANCESTORS):
+        if node is None or node.tag in ("html", "body"):
+            return
+        identity = node.attribute("id")
+        yield from [f"#{identity}"] * bool(_NAME.fullmatch(identity))
+        yield from _plain([node])
+        node = node.parent
+
+
+def _tried(html: str, url: str, items: Sequence[Item], proposal: _Proposal) -> dict[str, str]:
+    """The proposed selectors; a part for which they find something else is left to be found by itself.
+
+    None at all where items or parts would be missed: those that lie side by side, with no element around them.
+    """
+    item = proposal.item()
+    parts = {part: css for part in _MEANT if item and (css := proposal.part(part))}
+    for _ in range(2):
+        found = _found(html, url, item, parts)
+        wrong = {part for part in _MEANT if not all(_agrees(part, told, found, proposal) for told in items)}
+        if not wrong:
+            return {"item": item, **parts}
+        parts = {part: css for part, css in parts.items() if part not in wrong}
+    return {}
+
+
+def _found(html: str, url: str, item: str, parts: Mapping[str, str]) -> dict[str, Item]:
+    """What selectors find, by link."""
+    try:
+        return {told.link: told for told in find(html, url, Selectors(item=item, **parts)).items} if item else {}
+    except SourceError:
+        return {}
+
+
+def _agrees(part: str, told: Item, found: Mapping[str, Item], proposal: _Proposal) -> bool:
+    """Whether a part is found as it was told; what the page does not show, but tells as data, may be missed."""
+    name = _MEANT[part]
+    same = told.link in found and getattr(found[told.link], name) == getattr(told, name)
+    return same or (told.link in found and not proposal.shows(told, part))
