@@ -73,6 +73,11 @@ def test_the_whole_life_of_a_reader(page: Page, house: House, clock: Clock) -> N
     assert heading(page) == "Please confirm"
     page.get_by_role("button", name="Yes, subscribe me").click()
     assert heading(page) == "You are subscribed"
+    with house.app.store.read() as tx:
+        assert [(said.act, said.door) for said in tx.subscribers.history(ADA)] == [
+            ("asked", "page"),
+            ("confirmed", "link"),
+        ]
 
     # They choose.
     page.get_by_role("link", name="Preferences").click()

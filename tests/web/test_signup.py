@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,6 +188,19 @@ def test_the_answer_is_in_the_language_of_the_reader_or_of_the_form(readers_hous
         assert '<html lang="de"' in answer.text
         assert "Postfach" in answer.text
     assert '<html lang="en"' in readers_house.sign_up(shown="tlh").text
+
+
+def test_the_form_to_copy_and_the_json_of_the_documents_are_kept(readers_house: House) -> None:
+    text = (Path(__file__).parents[2] / "docs/how-to/let-readers-subscribe.md").read_text()
+    [form] = re.findall("```html\n(.*?)```", text, re.DOTALL)
+    fields = {node.attributes["name"]: node.attributes.get("value") for node in LexborHTMLParser(form).css("input")}
+    assert fields == {"publication": "weekly", "address": None, "website": None}
+    answer = readers_house.post("/subscribe", {**fields, "address": ADA, "website": ""})
+    assert answer.status_code == 200
+    [told] = re.findall("```json\n(.*?)```", text, re.DOTALL)
+    about = json.loads(told) | {"topics": ["harbour"]}
+    assert readers_house.post("/subscribe", json=about).status_code == 202
+    assert len(kept(readers_house)) == 2
 
 
 # --- what an answer tells --------------------------------------------------------------------------------------------
