@@ -30,17 +30,21 @@ from publisher.log import logger
 from publisher.mime import bare_address, filled, message_id
 from publisher.model import Clock, Document, Harvest, Issue, Item, Outcome, Parcel, Receipt, Step, Work
 from publisher.net import Net
-from publisher.publish import publish, stale
-from publisher.renderers import example
+from publisher.publish import as_sent, newest, past_issues, publish, stale
+from publisher.renderers import example, front, opml
 from publisher.statistics import Statistics
 from publisher.status import Status, status
 from publisher.store import ApiToken, Store, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
+from publisher.tokens import form_proof, is_form_proof
 
 STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
+
+_ISSUES = 50
+"""As many are on one page of an archive."""
 
 
 def utc_now() -> datetime:
@@ -269,6 +273,39 @@ class App:
     def as_read(self, document: Document) -> Document:
         """A document of an issue as an example of a subscriber reads it."""
         return filled(document, example(self.settings.model_site()))
+
+    def front(self) -> Document:
+        """The first page of the site: what is published here, and what is new in it.
+
+        Raises:
+            RenderError: its template cannot be used.
+        """
+        with self.store.read() as tx:
+            shown = newest(tx, self.settings)
+        return front(self.templates, self.settings.model_site(), shown)
+
+    def opml(self) -> Document:
+        """All feeds in one file."""
+        return opml(self.settings.model_site(), map(self.settings.publication, self.settings.publications))
+
+    def past_issues(self, publication: str, before: int | None = None) -> tuple[tuple[Issue, ...], bool]:
+        """A page of the issues that anybody may read, newest first, and whether there are older ones."""
+        with self.store.read() as tx:
+            found = past_issues(tx, publication, self.settings, _ISSUES + 1, before=before)
+        return found[:_ISSUES], len(found) > _ISSUES
+
+    def as_sent(self, publication: str, number: int, variant: str) -> Document | None:
+        """The mail of an issue as anybody may read it; None where there is none."""
+        with self.store.read() as tx:
+            return as_sent(tx, self.settings, publication, number, variant)
+
+    def form_proof(self, token: str) -> str:
+        """What a form behind a link sends back, to show that it is our form."""
+        return form_proof(token, self.secret)
+
+    def is_form_proof(self, proof: str, token: str) -> bool:
+        """Whether it is."""
+        return is_form_proof(proof, token, self.secret)
 
     def send_test(self, publication: str, address: str) -> Receipt:
         """Send the next issue to one address, on the publication's first channel that speaks to persons.

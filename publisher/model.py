@@ -155,6 +155,17 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A publication that readers can subscribe to by mail, and what they choose of it."""
+
+    publication: Publication
+    frequencies: tuple[str, ...] = ()
+    """By their names, the default first; none where there is nothing to choose."""
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """Their titles by their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What a feed or page is rendered from."""
 
@@ -163,6 +174,10 @@ class Selection:
     """Newest first."""
     full: bool = True
     """Whole texts, or teasers only."""
+    offer: Offer | None = None
+    """None where it cannot be had by mail."""
+    issues: tuple[Issue, ...] = ()
+    """The last that anybody may read, newest first, without their entries and documents."""
 
     @property
     def updated(self) -> datetime | None:

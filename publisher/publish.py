@@ -1,7 +1,8 @@
 """Step 2: entries → feeds and pages.
 
 A publication is rendered when its stamp says that something it is made from changed, and a file is written only when
-its bytes did.
+its bytes did.  What is not a file is made when somebody asks: the first page of the site, and past issues, as they are
+for nobody.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from publisher.config import Settings
 from publisher.errors import RenderError
-from publisher.model import Clock, Document, Done, Outcome, Selection, Work
-from publisher.renderers import FILES, FORMATS
+from publisher.mime import filled
+from publisher.model import Clock, Document, Done, Issue, Outcome, Publication, Selection, Subscriber, Work
+from publisher.renderers import FILES, FORMATS, example
 from publisher.store import Store, Tx
 from publisher.templating import Templates
+
+_ISSUES = 5
+"""As many of the last issues are linked on a publication's page."""
+_LARGEST = 2**31
 
 
 def publish(work: Work, settings: Settings, *, store: Store, templates: Templates, clock: Clock) -> Outcome:
@@ -34,7 +41,14 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
         with store.read() as tx:
             stamp = current_stamp(tx, name, settings, templates)
             entries = tx.entries.newest(settings.sources_of(name), feeds.limit)
-        chosen = Selection(publication=settings.publication(name), entries=entries, full=feeds.content == "full")
+            issues = past_issues(tx, name, settings, _ISSUES)
+        chosen = Selection(
+            publication=settings.publication(name),
+            entries=entries,
+            full=feeds.content == "full",
+            offer=settings.offer(name),
+            issues=issues,
+        )
         try:
             documents = [doc for kind in feeds.formats for doc in FORMATS[kind](templates).render(chosen)]
             written = write(settings.feeds / name, documents)
@@ -57,9 +71,10 @@ def stale(tx: Tx, name: str, settings: Settings, templates: Templates) -> bool:
 
 
 def current_stamp(tx: Tx, name: str, settings: Settings, templates: Templates) -> str:
-    """A mark of all that a publication is rendered from: its entries' versions, its settings, its templates."""
-    sources = settings.sources_of(name)
-    parts = (tx.entries.mark(sources), sources, settings.publication(name), settings.publications[name].feeds)
+    """A mark of all that a publication is rendered from: entries' versions, last issues, settings, templates."""
+    sources, told = settings.sources_of(name), (settings.publication(name), settings.publications[name].feeds)
+    issues = past_issues(tx, name, settings, _ISSUES)
+    parts = (tx.entries.mark(sources), sources, *told, settings.offer(name), issues)
     return hashlib.sha256(f"{parts!r}\n{templates.fingerprint()}".encode()).hexdigest()
 
 
@@ -110,3 +125,51 @@ def _removed(file: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+# --- what is made when somebody asks ---------------------------------------------------------------------------------
+
+
+def newest(tx: Tx, settings: Settings, *, entries: int = 5, issues: int = 3) -> list[Selection]:
+    """Of each publication its newest entries and issues."""
+    return [
+        Selection(
+            publication=settings.publication(name),
+            entries=tx.entries.newest(settings.sources_of(name), entries),
+            offer=settings.offer(name),
+            issues=past_issues(tx, name, settings, issues),
+        )
+        for name in settings.publications
+    ]
+
+
+def past_issues(tx: Tx, name: str, settings: Settings, limit: int, *, before: int | None = None) -> tuple[Issue, ...]:
+    """The last issues of a publication, newest first, without entries and documents; none where they are not public.
+
+    Args:
+        before: only those with a smaller number.
+    """
+    publication = settings.publication(name)
+    rows = tx.issues.editions(name, limit, before=before) if settings.has_archive else ()
+    return tuple(
+        Issue(number=row.number, publication=publication, created=row.created, entries=(), subject=row.subject)
+        for row in rows
+    )
+
+
+def as_sent(tx: Tx, settings: Settings, name: str, number: int, variant: str = "") -> Document | None:
+    """The mail of an issue as it was sent, with nobody's links in it; None where there is none, or it is not public."""
+    row = tx.issues.edition(name, number, variant) if settings.has_archive and number < _LARGEST else None
+    mails = [document for document in tx.issues.documents(row.id) if document.name == "mail.html"] if row else []
+    return _for_nobody(mails[0], settings.publication(name)) if mails else None
+
+
+def _for_nobody(mail: Document, publication: Publication) -> Document:
+    """Where a reader would leave or choose, anybody may come: those links lead to the form to sign up by."""
+    here = publication.address("#subscribe")
+    body = filled(mail, Subscriber(unsubscribe=here, preferences=here)).body
+    # A mail that is made for each reader was kept as the one of an example.
+    stranger = example(publication.site)
+    body = body.replace(stranger.unsubscribe.encode(), here.encode()).replace(stranger.address.encode(), b"")
+    # What is an article in a mail program is all that there is on a page of its own.
+    return replace(mail, body=body.replace(b'role="article"', b'role="main"', 1))

@@ -312,7 +312,8 @@ def test_the_service_publishes_mails_shows_reloads_and_ends(
 ) -> None:
     process, address, log = service
     wait_for(lambda: len(list((config.parent / "outbox").glob("*.eml"))) == 1)
-    page = urllib.request.urlopen(address).read().decode()
+    assert "First" in urllib.request.urlopen(address).read().decode()
+    page = urllib.request.urlopen(f"{address}/status").read().decode()
     assert "News: First" in page
     assert "All is well." in page
     assert urllib.request.urlopen(f"{address}/news/rss.xml").headers["Content-Type"].startswith("application/rss+xml")

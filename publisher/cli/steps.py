@@ -21,7 +21,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Do what is due, print a table, end.")] = False,
     only: Annotated[str, typer.Option(help="Parts to run, of: work, web.")] = "work,web",
 ) -> None:
-    """The service: scheduler, workers and web page; or with --once all that is due.
+    """The service: scheduler, workers and web pages; or with --once all that is due.
 
     Example: publisher run --once
     """
@@ -50,7 +50,7 @@ def _serve(parts: set[str]) -> None:
     signal.signal(signal.SIGHUP, lambda *_: service.reload())
     with serving(lambda: service.app) if "web" in parts else nullcontext("") as address:
         if address:
-            logger().info("the house can be seen", at=address)
+            logger().info("the house can be seen", by_readers=address, by_you=f"{address}status")
         service.run(work="work" in parts)
 
 

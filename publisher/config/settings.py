@@ -47,7 +47,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Publication, Site, digest_name
+from publisher.model import Offer, Publication, Site, digest_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -427,6 +427,23 @@ class Settings(_Part):
         if self.subscriptions is None:
             return ()
         return tuple(name for name in self.digests if self.postman(name))
+
+    def offer(self, name: str) -> Offer | None:
+        """What readers can subscribe to; None where a publication is not to be had by mail."""
+        if name not in self.audiences:
+            return None
+        digest = self.digest(name)
+        names = tuple(key or digest.default_frequency for key in digest.frequencies)
+        return Offer(
+            publication=self.publication(name),
+            frequencies=names if len(names) > 1 else (),
+            topics={key: topic.title for key, topic in self.publications[name].topics.items()},
+        )
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether anybody may read past issues."""
+        return self.subscriptions is not None and self.subscriptions.archive == "public"
 
     def postman(self, name: str) -> str:
         """The first channel of a publication that speaks to persons; empty where there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -117,6 +117,24 @@ def notice(templates: Templates) -> NoticeRenderer:
     from publisher.renderers.notices import Notice
 
     return Notice(templates)
+
+
+def front(templates: Templates, site: Site, publications: Iterable[Selection]) -> Document:
+    """The first page of the site, with the newest of each publication.
+
+    Raises:
+        RenderError: its template cannot be used; the message names it and the line.
+    """
+    from publisher.renderers.pages import Front
+
+    return Front(templates).render(site, publications)
+
+
+def opml(site: Site, publications: Iterable[Publication]) -> Document:
+    """``feeds.opml``, by which a feed reader takes over all feeds at once."""
+    from publisher.renderers.outline import outline
+
+    return outline(site, publications)
 
 
 def example(site: Site) -> Subscriber:

@@ -1,10 +1,11 @@
-"""A publication's web page: one HTML file and its style sheet, which need no script and no other host."""
+"""Web pages of what is published, which need no script and no other host."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from publisher.model import Document, Selection
+from publisher.model import Document, Publication, Selection, Site
 from publisher.renderers._complete import complete
 from publisher.templating import Templates
 
@@ -17,7 +18,7 @@ _FEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Makes ``index.html`` and ``style.css`` from ``page.html.j2`` and ``style.css.j2``."""
+    """Makes a publication's ``index.html`` and ``style.css`` from ``page.html.j2`` and ``style.css.j2``."""
 
     templates: Templates
 
@@ -32,12 +33,48 @@ class Page:
             "page.html.j2",
             publication=publication,
             site=publication.site,
-            feeds=[_FEEDS[name] for name in publication.formats if name in _FEEDS],
-            entries=[complete(entry, publication) for entry in subject.entries],
+            language=publication.language,
+            feeds=_feeds(publication),
+            entries=_completed(subject).entries,
             full=subject.full,
             updated=subject.updated,
+            offers=[subject.offer] if subject.offer else [],
+            issues=subject.issues,
         )
         return (
             Document(name="index.html", media_type="text/html", body=page.encode()),
             Document(name="style.css", media_type="text/css", body=self.templates.render("style.css.j2").encode()),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Makes the first page of the site from ``front.html.j2``."""
+
+    templates: Templates
+
+    def render(self, site: Site, publications: Iterable[Selection]) -> Document:
+        """Render.
+
+        Raises:
+            RenderError: the template cannot be used; the message names it and the line.
+        """
+        shown = [_completed(subject) for subject in publications]
+        page = self.templates.render(
+            "front.html.j2",
+            site=site,
+            language=site.language,
+            root="",
+            publications=shown,
+            feeds={subject.publication.name: _feeds(subject.publication) for subject in shown},
+            offers=[subject.offer for subject in shown if subject.offer],
+        )
+        return Document(name="index.html", media_type="text/html", body=page.encode())
+
+
+def _feeds(publication: Publication) -> list[tuple[str, str, str]]:
+    return [_FEEDS[name] for name in publication.formats if name in _FEEDS]
+
+
+def _completed(subject: Selection) -> Selection:
+    return replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))

@@ -123,6 +123,23 @@ class Issues(Concern):
         made = select(issues).where(issues.c.number > 0, issues.c.created >= moment).order_by(issues.c.id.desc())
         return [IssueRow(**row._asdict()) for row in self._connection.execute(made)]
 
+    def edition(self, publication: str, number: int, variant: str = "") -> IssueRow | None:
+        """One edition, or one of its variants; None where there is none of that number.  A notice is no edition."""
+        named = (issues.c.publication == publication, issues.c.number == number, issues.c.variant == variant)
+        row = self._connection.execute(select(issues).where(*named, issues.c.number > 0)).one_or_none()
+        return IssueRow(**row._asdict()) if row else None
+
+    def editions(self, publication: str, limit: int, *, before: int | None = None) -> list[IssueRow]:
+        """The last editions, each once whatever its variants, newest first.
+
+        Args:
+            before: only those with a smaller number.
+        """
+        base = select(issues).where(issues.c.publication == publication, issues.c.variant == "", issues.c.number > 0)
+        older = base if before is None else base.where(issues.c.number < before)
+        rows = self._connection.execute(older.order_by(issues.c.number.desc()).limit(limit))
+        return [IssueRow(**row._asdict()) for row in rows]
+
     def count(self, publication: str) -> int:
         """How many issues a publication has had, each with all its variants counted as one."""
         numbers = func.count(issues.c.number.distinct())

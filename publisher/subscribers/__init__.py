@@ -58,7 +58,7 @@ class Asked:
     titles: tuple[str, ...]
     """Of the publications that it is about; none where it is about a new address."""
     language: str
-    """BCP 47 tag; empty: that of the site."""
+    """BCP 47 tag, in which it is asked."""
     wording: str
     """What a press of the button says yes to."""
     is_move: bool
@@ -142,9 +142,14 @@ class Readers:
     def wording(self, publications: Sequence[str], language: str = "") -> str:
         """What somebody says yes to who subscribes to these, as plain text."""
         titles = [self.settings.publications[name].title for name in publications]
-        spoken = language or self.settings.site.language
+        spoken = self.spoken(publications, language)
         said = self.templates.render("consent.html.j2", titles=titles, site=self.settings.model_site(), language=spoken)
         return html.plain(said)
+
+    def spoken(self, publications: Sequence[str], language: str = "") -> str:
+        """The language of what is said about these: the reader's, else that of the publications, else the site's."""
+        own = {self.settings.publications[name].language for name in publications}
+        return language or (own.pop() if len(own) == 1 else self.settings.site.language)
 
     # --- confirmation ------------------------------------------------------------------------------------------------
 
@@ -186,7 +191,7 @@ class Readers:
             {sub.publication for sub in tx.subscribers.subscriptions(row.id) if sub.state == "active"} if row else ()
         )
         done = bool(row and row.id == one.subscriber) if one.subscriber else bool(names) and set(names) <= set(active)
-        language = (row.language if row else "") or one.language
+        language = self.spoken(names, (row.language if row else "") or one.language)
         return Asked(
             address=one.address,
             titles=tuple(self.settings.publications[name].title for name in names),

@@ -26,7 +26,7 @@ def serving(app: Callable[[], App]) -> Iterator[str]:
     """
     import uvicorn
 
-    from publisher.web.pages import application
+    from publisher.web.application import application
 
     listener = _listen(app().settings.server.listen)
     options = uvicorn.Config(

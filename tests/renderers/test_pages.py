@@ -23,7 +23,7 @@ def page(given: Selection) -> LexborHTMLParser:
 def test_the_page_links_to_the_feeds_that_exist_and_to_no_others() -> None:
     given = replace(selection(), publication=replace(WEEKLY, formats=("atom", "html")))
     links = [node.attributes["href"] for node in page(given).css("head link[rel=alternate], nav a")]
-    assert links == ["https://news.example.org/weekly/atom.xml"] * 2
+    assert links == [*["https://news.example.org/weekly/atom.xml"] * 2, "https://news.example.org/feeds.opml"]
     assert page(replace(given, publication=replace(WEEKLY, formats=("html",)))).css("nav") == []
 
 

@@ -57,6 +57,21 @@ def test_the_variants_of_an_edition_share_its_number_and_count_once(tx: Tx):
     assert [tx.issues.get(row.id) for row in (first, second, daily)] == [first, second, daily]
 
 
+def test_editions_are_found_by_number_and_listed_once_each_newest_first(tx: Tx):
+    for number in (1, 2, 3):
+        issue = tx.issues.add("weekly", f"No. {number}", (), (), NOW)
+        tx.issues.add("weekly", "Ships", (), (), NOW, variant="ships", number=issue.number)
+    tx.issues.add("daily", "Another", (), (), NOW)
+    notice = tx.issues.notice("weekly", "Please confirm", (), NOW)
+    assert [row.subject for row in tx.issues.editions("weekly", 2)] == ["No. 3", "No. 2"]
+    assert [row.subject for row in tx.issues.editions("weekly", 2, before=2)] == ["No. 1"]
+    found = [tx.issues.edition("weekly", 2), tx.issues.edition("weekly", 2, "ships"), tx.issues.edition("daily", 1)]
+    assert [row and row.subject for row in found] == ["No. 2", "Ships", "Another"]
+    assert tx.issues.edition("weekly", 4) is None
+    assert tx.issues.edition("weekly", 2, "town") is None
+    assert tx.issues.edition("weekly", 0, notice.variant) is None
+
+
 def test_an_edition_has_each_variant_once(tx: Tx):
     number = tx.issues.add("weekly", "", (), (), NOW).number
     with pytest.raises(IntegrityError, match=r"(?i)unique"):

@@ -28,8 +28,22 @@ publications:
   news: {title: News, feeds: {formats: [rss, atom, json, html]}, digest: {schedule: "mon 08:00"}}
   plain: {title: Plain, feeds: {formats: [rss]}}
 """
-PATHS = ["/", "/style.css", "/status.css", "/status.json", "/health", "/news/", "/news/rss.xml", "/news/style.css"]
+PATHS = [
+    "/",
+    "/feeds.opml",
+    "/style.css",
+    "/status",
+    "/status.css",
+    "/status.json",
+    "/health",
+    "/news/",
+    "/news/rss.xml",
+    "/news/style.css",
+]
 WRONG = [
+    "/subscribe",
+    "/news/issues/",
+    "/news/issues/1",
     "/nothing",
     "/nothing/",
     "/news/none.xml",
@@ -51,7 +65,7 @@ def address(tmp_path: Path, write_config: Callable[[str], Path], clock: Clock) -
 
 
 def test_the_overview_shows_what_was_published_what_is_next_and_what_is_wrong(address: str) -> None:
-    page = requests.get(address, timeout=5).text
+    page = requests.get(f"{address}/status", timeout=5).text
     assert '<a href="/news/">News</a>' in page
     assert "1 entry published" in page
     assert "next issue Mon 26 Oct, 08:00" in page
@@ -98,7 +112,7 @@ def test_a_reader_that_has_the_feed_is_told_so(address: str, tmp_path: Path) -> 
 
 def test_no_address_is_built_from_the_host_header(address: str) -> None:
     forged = {"Host": "evil.example"}
-    for path in ("/", "/news/", "/news/rss.xml", "/news"):
+    for path in ("/", "/news/", "/news/rss.xml", "/news", "/news/issues", "/feeds.opml", "/nothing", "/x/"):
         answer = requests.get(address + path, headers=forged, timeout=5, allow_redirects=False)
         assert "evil.example" not in answer.text + str(answer.headers)
     assert requests.get(f"{address}/news", allow_redirects=False, timeout=5).headers["Location"] == "/news/"
