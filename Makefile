@@ -39,8 +39,9 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 run: $(VENV)/.run
 	@$(BIN)/publisher run $(ARGS)
 
+# Most tests wait for a server, a process or a clock: four at a time keep two processors busy.
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.test
 	@$(BIN)/ruff check .

@@ -45,7 +45,10 @@ class Draft:
 
     @property
     def issues(self) -> dict[str, Issue]:
-        """The issues that have something to tell, by variant; each is made once, however many groups get it."""
+        """The issues that have something to tell, by variant; each is made once, however many groups get it.
+
+        The one for all is made though nobody may get it: by it is known what was told.
+        """
         found = {"": self.issue} | {self.variant(group): self._issue(group) for group in self.groups}
         return {name: issue for name, issue in found.items() if issue.entries}
 

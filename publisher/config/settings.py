@@ -475,7 +475,7 @@ class Settings(_Part):
             language=part.language,
             timezone=self.zone_of(name),
             formats=part.feeds.formats,
-            archive=self.subscriptions is not None and self.subscriptions.archive == "public",
+            archive=self.has_archive,
         )
 
 

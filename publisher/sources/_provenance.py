@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product, zip_longest
 from typing import NamedTuple
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from publisher.errors import SourceError
 from publisher.model import Item
@@ -170,7 +170,10 @@ class _Proposal:
         wanted = {box.mem_id for box, _ in self._boxes}
         self._raw = {}
         for css in _descriptions([box for box, _ in self._boxes]):
-            found = {raw.mem_id: raw for raw in self._tree.css(css)}
+            try:
+                found = {raw.mem_id: raw for raw in self._tree.css(css)}
+            except SelectolaxError:  # a page may name its elements and classes as it likes
+                continue
             if found.keys() == wanted:
                 self._raw = found
                 return css

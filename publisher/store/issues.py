@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from secrets import token_hex
 
-from sqlalchemy import Connection, and_, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
 
 from publisher.model import Document, Entry
 from publisher.store.concern import Concern, chunks
 from publisher.store.entries import entry
 from publisher.store.rows import OPEN, IssueRow
 from publisher.store.tables import counters, deliveries, documents, entries, issue_entries, issues, versions
+
+# By each frequency an issue for all is made, by which is known what was told; where it went to nobody, nobody asks.
+_worth_telling = (
+    issues.c.number > 0,
+    or_(
+        and_(issues.c.frequency == "", issues.c.variant == ""),
+        exists().where(deliveries.c.issue == issues.c.id),
+    ),
+)
 
 
 class Issues(Concern):
@@ -111,7 +120,7 @@ class Issues(Concern):
         Args:
             before: the id of an issue; only those that were made before it.
         """
-        newest = select(issues).where(issues.c.number > 0).order_by(issues.c.id.desc()).limit(limit)
+        newest = select(issues).where(*_worth_telling).order_by(issues.c.id.desc()).limit(limit)
         if publication is not None:
             newest = newest.where(issues.c.publication == publication)
         if before is not None:
@@ -120,7 +129,7 @@ class Issues(Concern):
 
     def since(self, moment: datetime) -> list[IssueRow]:
         """The issues that were made since then, with their variants, newest first."""
-        made = select(issues).where(issues.c.number > 0, issues.c.created >= moment).order_by(issues.c.id.desc())
+        made = select(issues).where(*_worth_telling, issues.c.created >= moment).order_by(issues.c.id.desc())
         return [IssueRow(**row._asdict()) for row in self._connection.execute(made)]
 
     def edition(self, publication: str, number: int, variant: str = "") -> IssueRow | None:
@@ -130,12 +139,13 @@ class Issues(Concern):
         return IssueRow(**row._asdict()) if row else None
 
     def editions(self, publication: str, limit: int, *, before: int | None = None) -> list[IssueRow]:
-        """The last editions, each once whatever its variants, newest first.
+        """The last editions of the first frequency, each once, newest first; the others tell the same.
 
         Args:
             before: only those with a smaller number.
         """
-        base = select(issues).where(issues.c.publication == publication, issues.c.variant == "", issues.c.number > 0)
+        named = {"publication": publication, "variant": "", "frequency": ""}
+        base = select(issues).where(*(issues.c[name] == value for name, value in named.items()), issues.c.number > 0)
         older = base if before is None else base.where(issues.c.number < before)
         rows = self._connection.execute(older.order_by(issues.c.number.desc()).limit(limit))
         return [IssueRow(**row._asdict()) for row in rows]
@@ -143,7 +153,7 @@ class Issues(Concern):
     def count(self, publication: str) -> int:
         """How many issues a publication has had, each with all its variants counted as one."""
         numbers = func.count(issues.c.number.distinct())
-        counted = select(numbers).where(issues.c.publication == publication, issues.c.number > 0)
+        counted = select(numbers).where(issues.c.publication == publication, *_worth_telling)
         return self._connection.execute(counted).scalar_one()
 
     def finish(self, id: int, now: datetime) -> bool:

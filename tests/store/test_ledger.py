@@ -51,6 +51,10 @@ def test_the_variants_of_an_edition_share_its_number_and_count_once(tx: Tx):
     first = tx.issues.add("weekly", "All", (), (), NOW)
     second = tx.issues.add("weekly", "Ships", (), (), NOW, variant="ships", number=first.number)
     daily = tx.issues.add("weekly", "Daily", (), (), NOW, frequency="daily")
+    assert [row.id for row in tx.issues.recent(9)] == [first.id]  # the others went to nobody
+    assert tx.issues.count("weekly") == 1
+    for issue in (second, daily):
+        tx.deliveries.plan(issue.id, [("post", "ada@example.org")], NOW)
     found = [(row.number, row.frequency, row.variant) for row in tx.issues.recent(9)]
     assert found == [(2, "daily", ""), (1, "", "ships"), (1, "", "")]
     assert tx.issues.count("weekly") == 2
@@ -178,7 +182,7 @@ def test_the_first_attempt_is_remembered(tx: Tx):
     assert (told.first_try, told.settled, told.next_at, told.owner, told.detail) == (NOW, LATER, None, "", "250 ok")
 
 
-@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)])
+@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)], ids=["dead", "silent"])
 def test_what_the_dead_or_the_silent_were_sending_is_taken_over(store: Store, join, holder: str, now):
     gone = join(holder)
     with gone.write() as tx:

@@ -81,7 +81,7 @@ def test_a_publication_is_given_back_when_the_work_fails(store: Store):
         assert held
 
 
-@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)])
+@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)], ids=["dead", "silent"])
 def test_a_publication_held_by_the_dead_or_the_silent_is_taken_over(store: Store, join: Join, holder: str, now):
     with join(holder).hold("weekly", lambda: NOW), store.hold("weekly", lambda: now) as held:
         assert held
@@ -104,7 +104,7 @@ def test_a_slot_runs_once(store: Store, join: Join):
     assert (run.slot, run.started, run.finished, run.detail) == ("1", NOW, LATER, "12 entries")
 
 
-@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)])
+@pytest.mark.parametrize(("holder", "now"), [(ended(), NOW), ("elsewhere", LONG_AFTER)], ids=["dead", "silent"])
 def test_a_run_of_the_dead_or_the_silent_is_taken_over(store: Store, join: Join, holder: str, now):
     gone = join(holder)
     assert claim(gone)
