@@ -236,7 +236,7 @@ class App:
         """
         reports: list[Report] = []
         with contextlib.closing(Local(self.do, tell)) as engine:
-            for step in STEPS:
+            for step in (*STEPS, "publish"):  # once more, for pages link to the issues that were made meanwhile
                 works = self.due(step)
                 begin(step, len(works))
                 reports += engine.run(works)

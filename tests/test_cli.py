@@ -68,6 +68,13 @@ def test_once_does_what_is_due_and_a_second_time_finds_nothing_and_changes_no_by
     assert (bytes_of(config.parent / "feeds"), bytes_of(config.parent / "outbox")) == (feeds, outbox)
 
 
+def test_once_leaves_nothing_to_do_where_past_issues_are_linked_on_the_page_either(config: Path) -> None:
+    config.write_text(config.read_text() + "subscriptions: {}\n")
+    publisher("-c", config, "run", "--once")
+    assert "/news/issues/1" in (config.parent / "feeds/news/index.html").read_text()
+    assert publisher("-c", config, "run", "--once").startswith("Nothing to do. Next: collect notes at ")
+
+
 def test_once_ends_with_1_when_something_failed_and_does_the_rest(config: Path) -> None:
     text = config.read_text()
     config.write_text(text.replace("sources:\n", "sources:\n  gone: {kind: folder, path: nowhere}\n"))
