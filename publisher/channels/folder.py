@@ -71,8 +71,8 @@ class Folder:
         return Receipt(delivery=parcel.delivery, verdict=Verdict.SENT, detail=name)
 
     def _record(self, issue: Issue, recorded: set[int]) -> None:
-        """Write an issue that was not yet; a test of an issue to come has no place among those that there are."""
-        if issue.id and issue.id not in recorded:
+        """Write an issue that was not yet; tests of what is to come and notices have no place among those there are."""
+        if issue.id and issue.number and issue.id not in recorded:
             _write(self.path / f"{_stem(issue)}.json", _issue_json(issue))
             recorded.add(issue.id)
 
@@ -97,7 +97,10 @@ def _file_name(parcel: Parcel) -> str:
 
 
 def _stem(issue: Issue) -> str:
-    return f"{_slug(issue.publication.name)}-{issue.number}"
+    name = _slug(issue.publication.name)
+    if not issue.number:
+        return f"{name}-notice"
+    return f"{name}-{issue.number}-{_slug(issue.variant)}" if issue.variant else f"{name}-{issue.number}"
 
 
 def _slug(text: str) -> str:

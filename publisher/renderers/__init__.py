@@ -113,7 +113,7 @@ def digest(templates: Templates, *, template: str, subject: str) -> DigestRender
 
 
 def notice(templates: Templates) -> NoticeRenderer:
-    """What makes a notice's documents: ``subject.txt``, ``mail.html`` and ``mail.txt``."""
+    """What makes a notice's documents: ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``."""
     from publisher.renderers.notices import Notice
 
     return Notice(templates)

@@ -8,7 +8,7 @@ entries' texts.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from html import escape
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from publisher import html
 from publisher.errors import RenderError, TooLong
 from publisher.mime import ANYBODY
-from publisher.model import Document, Entry, Issue, Subscriber
+from publisher.model import Document, Entry, Issue, Publication, Subscriber
 from publisher.renderers import example
 from publisher.renderers._complete import complete, one_line, whole
 from publisher.templating import Templates
@@ -149,15 +149,24 @@ def inlined(page: str, template: str) -> bytes:
 
 
 def _as_json(issue: Issue) -> bytes:
-    publication = issue.publication
     data = {
         "type": "issue",
-        "publication": {"name": publication.name, "title": publication.title, "url": publication.address()},
+        "publication": told(issue.publication),
         "number": issue.number,
         "subject": issue.subject,
         "created": whole(issue.created).isoformat(),
         "entries": [_entry(entry) for entry in issue.entries],
     }
+    return written(data)
+
+
+def told(publication: Publication) -> dict[str, str]:
+    """What programs are told of a publication."""
+    return {"name": publication.name, "title": publication.title, "url": publication.address()}
+
+
+def written(data: Mapping[str, Any]) -> bytes:
+    """The body of a JSON document."""
     return (json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode()
 
 

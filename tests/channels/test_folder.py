@@ -37,6 +37,22 @@ def test_each_message_is_a_file_and_each_issue_one_more(tmp_path: Path, net: Net
     assert message["Message-ID"] == f"<{parcels[1].message_id}>"
 
 
+def test_the_variants_of_an_edition_have_files_of_their_own(tmp_path: Path, net: Net) -> None:
+    issues = [make_issue(1), replace(make_issue(1), id=2, variant="de-3f9a1c2b")]
+    list(Folder(path=tmp_path).send([make_parcel(n, "", issue) for n, issue in enumerate(issues)], net))
+    assert [name for name in names(tmp_path) if name.endswith(".json")] == [
+        "weekly-1-de-3f9a1c2b.json",
+        "weekly-1.json",
+    ]
+
+
+def test_a_notice_is_a_message_and_no_issue(tmp_path: Path, net: Net) -> None:
+    notice = replace(make_issue(1), number=0, variant="notice 1f0a")
+    [receipt] = Folder(path=tmp_path).send([make_parcel(1, "ann@example.org", notice)], net)
+    assert receipt.verdict is Verdict.SENT
+    assert [name[:30] for name in names(tmp_path)] == ["weekly-notice-ann-example.org-"]
+
+
 def test_the_same_parcel_is_the_same_file(tmp_path: Path, net: Net) -> None:
     for _ in range(2):
         list(Folder(path=tmp_path).send([make_parcel()], net))

@@ -414,3 +414,19 @@ def test_an_operator_enrols_whose_consent_is_known(house: House) -> None:
     assert said == ConsentRow(
         publication="weekly", act="enrolled", moment=house.clock(), door="operator", wording="signed a list at the fair"
     )
+
+
+def test_whoever_signs_up_is_asked_where_mails_are_only_files_too(
+    tmp_path: Path, write_config: Callable[[str], Path], clock: Clock
+) -> None:
+    news = 'publications:\n  weekly: {title: The Weekly, digest: {schedule: "mon 08:00"}}\nsubscriptions: {}\n'
+    app = App(load(write_config(news), {}), clock)
+    app.readers.sign_up(ADA, ["weekly"], door="page")
+    assert all(report.well for report in app.once(lambda _: None, lambda *_: None))
+    with app.store.read() as tx:
+        [delivery] = tx.deliveries.list(limit=9)
+        documents = {document.name for document in tx.issues.documents(delivery.issue)}
+    app.close()
+    [file] = (tmp_path / "outbox").iterdir()
+    assert "Subject: Please confirm: The Weekly" in file.read_text()
+    assert documents == {"subject.txt", "mail.html", "mail.txt", "issue.json"}  # the last for those who mail it for us
