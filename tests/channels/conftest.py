@@ -46,7 +46,7 @@ def start_fragile() -> Iterator[Callable[..., Fragile]]:
     running: list[Fragile] = []
 
     def start(*script: tuple[str, str, int], **settings: object) -> Fragile:
-        server = Fragile(*script, **settings)  # type: ignore[arg-type]
+        server = Fragile(*script, **settings)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         running.append(server)
         return server

@@ -98,7 +98,7 @@ class Letterbox:
 
     @property
     def messages(self) -> list[EmailMessage]:
-        return [message_from_bytes(one, policy=policy.default) for one in self.raw]  # type: ignore[misc]
+        return [message_from_bytes(one, policy=policy.default) for one in self.raw]
 
     @property
     def arguments(self) -> list[list[str]]:

@@ -57,7 +57,7 @@ def test_a_message_arrives_whole_with_the_line_ends_of_this_machine(letterbox: L
     [message] = letterbox.messages
     assert (message["From"], message["To"]) == ("News <news@example.org>", "reader1@example.org")
     assert message["Message-ID"] == f"<{make_parcel().message_id}>"
-    assert message.get_body(("plain",)).get_content() == "Grüße vom Hafen\n.\n..zwei\n"  # type: ignore[union-attr]
+    assert message.get_body(("plain",)).get_content() == "Grüße vom Hafen\n.\n..zwei\n"
     assert b"\r" not in letterbox.raw[0]
     assert letterbox.raw[0].endswith(b"--\n")
 

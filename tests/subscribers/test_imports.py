@@ -51,7 +51,7 @@ def take_over(
         io.BytesIO(text.encode()),
         "list.csv",
         Terms(publication=publication, **terms),
-        refused=refused.append,  # type: ignore[arg-type]
+        refused=refused.append,
     )
     assert sum(tally.outcomes.values()) == tally.rows
     return dict(tally.outcomes), refused

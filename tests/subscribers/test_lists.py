@@ -183,7 +183,7 @@ def test_an_endless_line_takes_no_more_memory_than_a_row_may() -> None:
             return b"x" * size if self.left > 0 else b""
 
     tracemalloc.start()
-    found = list(rows(Endless()))  # type: ignore[arg-type]
+    found = list(rows(Endless()))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [row.fault for row in found] == [f"longer than {LONGEST:,} characters"]
@@ -203,7 +203,7 @@ LATER = datetime(2026, 2, 2, tzinfo=UTC)
 
 
 def line(says: Says, **more: object) -> Line:
-    return Line(number=2, says=says, address="ada@harbour.example", **more)  # type: ignore[arg-type]
+    return Line(number=2, says=says, address="ada@harbour.example", **more)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def line(says: Says, **more: object) -> Line:
     ],
 )
 def test_what_becomes_of_somebody_new(says: Says, terms: dict[str, object], outcome: str) -> None:
-    assert decide(line(says), Standing(), Terms(publication="weekly", **terms)).outcome == outcome  # type: ignore[arg-type]
+    assert decide(line(says), Standing(), Terms(publication="weekly", **terms)).outcome == outcome
 
 
 @given(

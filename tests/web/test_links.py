@@ -152,7 +152,7 @@ def test_a_thousand_looks_at_every_link_of_a_mail_change_no_row(readers_house: H
     while looks < 1_000:
         for link in links:
             for ask in (house.session.get, house.session.head):
-                assert ask(link, timeout=10).status_code in (200, 404)  # type: ignore[operator]
+                assert ask(link, timeout=10).status_code in (200, 404)
                 looks += 1
     assert house.dump() == before
     assert house.work() == []
@@ -231,7 +231,7 @@ def log() -> Iterator[list[logging.LogRecord]]:
     """All that would be logged if everything was, as the house sets it up: by a handler of the root."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.DEBUG)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)

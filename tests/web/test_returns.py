@@ -113,7 +113,7 @@ def test_the_page_has_a_form_no_script_and_nothing_about_the_reader(house: House
 )
 def test_one_post_leaves_the_publication_without_cookie_or_redirect(house: House, body: dict[str, object]) -> None:
     for _ in range(2):
-        answer = requests.post(house.link(), **body, timeout=5, allow_redirects=False)  # type: ignore[arg-type]
+        answer = requests.post(house.link(), **body, timeout=5, allow_redirects=False)
         assert answer.status_code == 200
         assert "You are unsubscribed" in answer.text
     assert house.suppressed == [(ADA, "news", "unsubscribed")]

@@ -119,7 +119,7 @@ class House:
         assert self.sign_up(address, *publications, **more).status_code == 200
         [mail] = self.work()
         done = self.press(self.path(mail, "confirm"))
-        return re.search(rf'"{self.address}(/preferences/[^"]+)"', done.text)[1]  # type: ignore[index]
+        return re.search(rf'"{self.address}(/preferences/[^"]+)"', done.text)[1]
 
     def states(self, address: str = ADA) -> dict[str, str]:
         with self.app.store.read() as tx:
