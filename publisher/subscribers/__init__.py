@@ -275,28 +275,6 @@ class Readers:
                 return None
             return self._preferences(tx, self._change(tx, row, change, door="link", network=network))
 
-    def change_by_hand(self, address: str, change: Change, *, door: str, wording: str) -> Preferences | None:
-        """Do as somebody has told the operator; None where they are no subscriber.
-
-        Args:
-            door: ``operator`` or ``api``.
-            wording: how they said it; it is kept in the log.
-
-        Raises:
-            Unfit: something of it cannot be used; nothing was changed.
-        """
-        with self.store.write() as tx:
-            row = tx.subscribers.by_address(address)
-            if row is None:
-                return None
-            return self._preferences(tx, self._change(tx, row, change, door=door, wording=wording))
-
-    def of(self, address: str) -> Preferences | None:
-        """What a subscriber has chosen; None where there is none of that address."""
-        with self.store.read() as tx:
-            row = tx.subscribers.by_address(address)
-            return self._preferences(tx, row) if row else None
-
     def amend_by_hand(
         self,
         address: str,
@@ -587,12 +565,6 @@ class Readers:
         """All that is known of the reader of a link, for them to keep; None where it is no link of ours."""
         with self.store.read() as tx:
             row = self._linked(tx, token)
-            return dict(self._data(tx, row)) if row else None
-
-    def data_of(self, address: str) -> dict[str, Any] | None:
-        """The same, of an address; None where there is no such subscriber."""
-        with self.store.read() as tx:
-            row = tx.subscribers.by_address(address)
             return dict(self._data(tx, row)) if row else None
 
     def _data(self, tx: Tx, row: SubscriberRow) -> Iterator[tuple[str, Any]]:

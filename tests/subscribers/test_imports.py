@@ -12,8 +12,7 @@ from outside import Clock
 from publisher.app import App, load
 from publisher.errors import Unfit
 from publisher.store import ConsentRow
-from publisher.subscribers import Refusal, Tally, Terms, Wanted, imports
-from publisher.subscribers.preferences import Change
+from publisher.subscribers import Change, Preferences, Refusal, Tally, Terms, Wanted, imports
 
 HOUSE = """
 sources:
@@ -57,8 +56,18 @@ def take_over(
     return dict(tally.outcomes), refused
 
 
+def token_of(app: App, address: str) -> str:
+    row = app.readers.known(address)
+    assert row
+    return app.readers.link(row).rpartition("/")[2]
+
+
+def chosen_by(app: App, address: str) -> Preferences | None:
+    return app.readers.preferences(token_of(app, address)) if app.readers.known(address) else None
+
+
 def state(app: App, address: str, publication: str = "weekly") -> str:
-    found = app.readers.of(address)
+    found = chosen_by(app, address)
     return next((one.state for one in found.choices if one.publication.name == publication), "") if found else ""
 
 
@@ -72,7 +81,7 @@ def everything(app: App) -> list[object]:
 
 def test_whose_consent_is_stated_gets_it_at_once_and_the_log_says_why(app: App) -> None:
     assert take_over(app, HEAD + ADA) == ({"enrolled": 1}, [])
-    found = app.readers.of("ada@example.org")
+    found = chosen_by(app, "ada@example.org")
     assert found
     assert (found.subscriber.name, found.subscriber.timezone) == ("Ada", "Europe/Berlin")
     assert f"{found.subscriber.created:%F %T}" == "2021-04-02 09:30:00"
@@ -94,7 +103,7 @@ def test_whose_consent_is_not_stated_is_refused_with_what_to_do(app: App) -> Non
     assert (outcomes, refusal.line, refusal.address) == ({"refused": 1}, 2, "ada@example.org")
     assert "--consent" in refusal.why
     assert "--ask" in refusal.why
-    assert app.readers.of("ada@example.org") is None
+    assert app.readers.known("ada@example.org") is None
 
 
 def test_the_operators_words_are_in_the_log(app: App) -> None:
@@ -136,7 +145,7 @@ def test_who_was_erased_stays_so(app: App) -> None:
     take_over(app, HEAD + ADA)
     assert app.readers.erase_by_hand("ada@example.org", door="operator")
     assert take_over(app, HEAD + ADA)[0] == {"suppressed": 1}
-    assert app.readers.of("ada@example.org") is None
+    assert app.readers.known("ada@example.org") is None
 
 
 def test_who_left_there_after_they_were_imported_leaves_here(app: App) -> None:
@@ -190,7 +199,7 @@ def test_what_was_exported_is_imported_as_it_was(
 ) -> None:
     take_over(app, HEAD + ADA + '=bob@example.org,"=Bob;+1",2021-04-02 09:30:00,2021-04-02 09:30:00,,2,b\n')
     chosen = {"weekly": Wanted(subscribed=True, frequency="daily", topics=("town",))}
-    app.readers.change_by_hand("ada@example.org", Change(publications=chosen), door="operator", wording="x")
+    app.readers.change(token_of(app, "ada@example.org"), Change(publications=chosen))
     take_over(app, UNSUBSCRIBED.format(address="gone@example.org", left="2024-01-01 00:00:00"))
     first, second = io.StringIO(newline=""), io.StringIO(newline="")
     told: list[int] = []
