@@ -237,7 +237,8 @@ class App:
         reports: list[Report] = []
         with contextlib.closing(Local(self.do, tell)) as engine:
             for step in (*STEPS, "publish"):  # once more, for pages link to the issues that were made meanwhile
-                works = self.due(step)
+                unwell = {report.work for report in reports if not report.well}
+                works = [work for work in self.due(step) if work not in unwell]
                 begin(step, len(works))
                 reports += engine.run(works)
         return reports
