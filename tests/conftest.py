@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import mta as mail_system
 import pytest
 from outside import Clock, MailServer, WebSite
+
+# How long an example takes says more about what else the machine does than about us.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture
