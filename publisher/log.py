@@ -1,12 +1,13 @@
-"""Telling: readable lines on a terminal, one JSON object a line elsewhere."""
+"""Telling: readable lines on a terminal, one JSON object a line elsewhere.
+
+structlog takes a tenth of a second to import; it is imported by whoever has something to tell.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from typing import Any, Literal
-
-import structlog
 
 
 def set_up(level: str = "info", form: Literal["auto", "text", "json"] = "auto") -> None:
@@ -16,6 +17,8 @@ def set_up(level: str = "info", form: Literal["auto", "text", "json"] = "auto") 
         level: ``debug``, ``info``, ``warning`` or ``error``; libraries speak from ``warning`` on.
         form: ``auto`` is text on a terminal and JSON elsewhere.
     """
+    import structlog
+
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if as_text else "iso", utc=not as_text)
     shared: list[Any] = [structlog.stdlib.add_log_level, stamp]
@@ -43,4 +46,6 @@ def _printable(text: str) -> str:
 
 def logger() -> Any:
     """The one logger of the house; keyword arguments become fields."""
+    import structlog
+
     return structlog.get_logger("publisher")
