@@ -66,7 +66,7 @@ def find(text: str, url: str) -> Listing:
         SourceError: it is broken, or tells of no news: of other pages a sitemap knows nothing but the address.
     """
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314  in a confined child, which a bomb would end
+        root = ElementTree.fromstring(text)  # noqa: S314 (in a confined child, which a bomb would end)
     except (ElementTree.ParseError, ValueError) as error:
         raise SourceError(f"{url}: a broken sitemap: {error}", hint=_AGAIN) from error
     if _name(root) == "sitemapindex":
