@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -206,8 +206,8 @@ class App:
 
     def due(self, step: str) -> list[Work]:
         """The work of one step that is due now, derived from rows."""
-        now = self.clock()
         with self.store.read() as tx:
+            now = self.clock()
             if step == "collect":
                 return schedule.due_visits(tx, self.settings, now)
             if step == "publish":
@@ -222,6 +222,13 @@ class App:
                 return schedule.due_returns(tx, self.settings, now)
             states, channels = tx.channels.all(), self.settings.channels
             return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
+
+    def pause(self) -> timedelta | None:
+        """How long it is until something will be due of which no timetable tells; None: nobody knows."""
+        now = self.clock()
+        with self.store.read() as tx:
+            moment = schedule.next_moment(tx, now)
+        return moment - now if moment else None
 
     def by_hand(self, step: str, subjects: Sequence[str]) -> list[Work]:
         """Work that an operator asks for now, whatever its schedule says."""
@@ -461,6 +468,7 @@ class Service:
                     engine = self._renew(engine, alarm)
                 if work:
                     self._sweep(engine)
+                    self._set_alarm(alarm)
                 self._wake.wait()
         finally:
             alarm.stop()
@@ -486,6 +494,12 @@ class Service:
                     engine.submit(work)
         except PublisherError as error:  # the store is away: it is asked again at the next sweep
             logger().error("cannot see what is due", why=str(error), hint=error.hint)
+
+    def _set_alarm(self, alarm: schedule.Alarm) -> None:
+        """Ring when the next thing is due."""
+        with contextlib.suppress(PublisherError):  # the store is away: it is asked again at the next sweep
+            if wait := self.app.pause():
+                alarm.ring_in(wait)
 
     def _renew(self, engine: Local, alarm: schedule.Alarm) -> Local:
         """Take the new configuration, or keep the old one when the new one is wrong."""

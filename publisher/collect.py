@@ -21,7 +21,9 @@ from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
 from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
 from publisher.net import Net
+from publisher.rhythm import UNKNOWN, interval, jitter, next_visit
 from publisher.store import Arrival, Known, SourceState, Store, Tx
+from publisher.timetable import every
 
 _NAMESPACE = uuid.UUID("6d2b5a52-6b0f-5c35-9a4e-0f3f6c1f7a11")
 _NOT_IN_IRIS = r"\s\x00-\x1f\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff"  # RFC 3987 section 2.2
@@ -33,6 +35,8 @@ _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|_hsenc|_hsmi", re.IGNORECASE)
 _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated today may still be news
 _LONGEST_PAUSE = timedelta(days=1)
+_TOLD = 20
+"""By the dates of as many entries the rhythm of a source is known."""
 _SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
 
 
@@ -46,7 +50,7 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
     Raises:
         StoreError: nothing could be recorded.
     """
-    source = settings.sources[work.subject]
+    source = settings.source(work.subject)
     if source.pushed:
         return Done("its entries are pushed; there is nothing to visit")
     with store.write() as tx:
@@ -93,7 +97,7 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
         tx.entries.hold()  # who pushes the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
         arrived, edited = _write(tx, source, items, News.pushed(state, now), now)
-        tx.sources.put(_well(state, source, harvest, now))
+        tx.sources.put(_well(state, source, harvest, now, next_at=None))
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
@@ -118,19 +122,30 @@ class _Visit:
         with self.store.write() as tx:
             arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
             words = _words(harvest, arrived, edited)
-            tx.sources.put(_well(self.state, self.source, harvest, now))
+            tx.sources.put(_well(self.state, self.source, harvest, now, self._next(tx, harvest, now)))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
         return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
 
     def failed(self, error: PublisherError, now: datetime) -> Outcome:
         """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
-        failures = self.state.failures + 1
-        pause = retry_pause(failures, self.source.every, error.retry_after if isinstance(error, BadStatus) else None)
-        again = now + pause if pause else None
+        failures, usual = self.state.failures + 1, self.source.interval or UNKNOWN
+        pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
+        again = now + pause if pause else every(usual, spread=self.state.name).next(now)
         with self.store.write() as tx:
-            tx.sources.put(replace(self.state, tried=now, failures=failures, error=error.words, retry_at=again))
+            tx.sources.put(replace(self.state, tried=now, failures=failures, error=error.words, next_at=again))
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
+
+    def _next(self, tx: Tx, harvest: Harvest, now: datetime) -> datetime | None:
+        """When to come again, after a visit that went well."""
+        if harvest.gone:
+            return None
+        usual = self.source.interval
+        if usual is not None:
+            planned = every(usual, spread=self.state.name).next(now)
+        else:
+            planned = now + interval(tx.entries.moments(self.source.name, _TOLD), now) * jitter(self.state.name, now)
+        return next_visit(planned, now, harvest.hints, adaptive=usual is None)
 
 
 def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, now: datetime) -> tuple[int, int]:
@@ -149,16 +164,21 @@ def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, no
     return arrived, len(found.revisions)
 
 
-def _well(state: SourceState, source: SourceSettings, harvest: Harvest, now: datetime) -> SourceState:
+def _well(
+    state: SourceState, source: SourceSettings, harvest: Harvest, now: datetime, next_at: datetime | None
+) -> SourceState:
     """How a source is that has brought something."""
-    return SourceState(
-        name=source.name,
+    return replace(
+        state,
         fingerprint=source.fingerprint,
         cursor=harvest.cursor,
         title=harvest.title or state.title,
         since=state.since or now,
         visited=state.visited if harvest.gone else now,
         tried=now,
+        failures=0,
+        error="",
+        next_at=next_at,
         gone=harvest.gone,
     )
 

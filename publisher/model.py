@@ -86,6 +86,18 @@ class Entry(Item):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What a source asks of those who visit it."""
+
+    fresh_for: timedelta | None = None
+    """Nothing new is to be expected before (``Cache-Control``, RSS ``ttl``, ``sy:updatePeriod``)."""
+    skip_hours: frozenset[int] = frozenset()
+    """In UTC: 0 to 23 (RSS 2.0 ``skipHours``)."""
+    skip_days: frozenset[int] = frozenset()
+    """In UTC, 0 is Monday (RSS 2.0 ``skipDays``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """What one visit to a source brought back."""
 
@@ -101,6 +113,7 @@ class Harvest:
     link: str = ""
     notes: tuple[str, ...] = ()
     """Oddities that the operator may want to know; none of them is a failure."""
+    hints: Hints = Hints()
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -311,6 +324,13 @@ def digest_name(publication: str, frequency: str = "") -> str:
     return f"{publication}/{frequency}" if frequency else publication
 
 
+def source_name(visited: str) -> str:
+    """The name of the source that something visited belongs to: of ``planet/blog``, a feed that a list names,
+    ``planet``; of a source itself its own.
+    """
+    return visited.partition("/")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One thing to do now: a step, and what it is done to."""
@@ -319,8 +339,8 @@ class Work:
     """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up, and
     ``bounces``, which reads what came back."""
     subject: str
-    """A source for collect, a publication for publish, a ``digest_name`` for compose, a channel for deliver,
-    ``sign-ups`` for subscribe, ``mailbox`` for bounces."""
+    """A source, or a feed that it lists, for collect, a publication for publish, a ``digest_name`` for compose, a
+    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
     offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,

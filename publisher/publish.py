@@ -35,7 +35,7 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
         RenderError: a template is wrong, or the folder cannot be written; what was there before stays.
     """
     name, feeds = work.subject, settings.publications[work.subject].feeds
-    with store.hold(name, clock) as held:
+    with store.hold(work.run, clock) as held:
         if not held:
             return Done("another process is at work on it")
         with store.read() as tx:

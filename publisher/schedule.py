@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
-from publisher.model import ENTRY_SLOT, Work, digest_name
-from publisher.store import Audience, PublicationState, SourceState, Tx
+from publisher.model import ENTRY_SLOT, Work, digest_name, source_name
+from publisher.store import Audience, Due, PublicationState, Tx
 from publisher.timetable import (
     EACH_ENTRY,
     FURTHEST,
@@ -37,9 +37,10 @@ _A_DAY = timedelta(days=1)
 
 
 def timetables(settings: Settings) -> dict[str, Timetable]:
-    """The timetable of each run there is that goes by the clock, by the name of the run."""
-    visited = {name: source for name, source in settings.sources.items() if not source.pushed}
-    visits = {f"collect {name}": every(source.every, spread=name) for name, source in visited.items()}
+    """The timetable of each run there is that goes by the clock, by the name of the run.
+
+    Visits are not among them: of each the store knows when the next one is due.
+    """
     issues = {
         f"compose {digest_name(name, frequency)}": timetable(text, settings.zone_of(name))
         for name, digest in settings.digests.items()
@@ -47,15 +48,17 @@ def timetables(settings: Settings) -> dict[str, Timetable]:
         if text != EACH_ENTRY
     }
     inbox = settings.bounces.part("mailbox")
-    return visits | issues | ({"bounces mailbox": every(inbox.options.every)} if inbox else {})
+    return issues | ({"bounces mailbox": every(inbox.options.every)} if inbox else {})
 
 
 def register(tx: Tx, settings: Settings, now: datetime) -> None:
-    """Take note of digests that are new or differently scheduled, and of frequencies that come and go.
+    """Take note of sources that are new or have other options, of digests that are new or differently scheduled, and of
+    frequencies that come and go.
 
     What is in the store when a digest is seen first is no news to its readers, and slots before that moment were never
     missed.
     """
+    _plan_visits(tx, settings, now)
     for name in settings.publications:
         digest = settings.digests.get(name)
         plans = {key: f"{text} {digest.timezone}" for key, text in digest.frequencies.items()} if digest else {"": ""}
@@ -63,6 +66,20 @@ def register(tx: Tx, settings: Settings, now: datetime) -> None:
             looks_back = digest is not None and digest.first_issue is not None and not frequency
             _note(tx, name, frequency, plan, now, opened=not looks_back)
         _withdraw(tx, name, plans)
+
+
+def _plan_visits(tx: Tx, settings: Settings, now: datetime) -> None:
+    """Let those be visited now that are new or have other options, and never again those that are not there any more.
+
+    What was planned before is kept otherwise: a restart makes no visit early.
+    """
+    plans = tx.sources.plans()
+    for name, source in settings.sources.items():
+        plan = f"{source.fingerprint} {source.every}"
+        if plans.get(name) != plan:
+            tx.sources.plan([name], plan, None if source.pushed else now)
+    given_up = [name for name, plan in plans.items() if plan and source_name(name) not in settings.sources]
+    tx.sources.plan(given_up, "", None)
 
 
 def _note(tx: Tx, publication: str, frequency: str, plan: str, now: datetime, *, opened: bool) -> None:
@@ -92,25 +109,23 @@ def _withdraw(tx: Tx, publication: str, offered: Collection[str]) -> None:
 
 
 def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
-    """The sources whose latest slot has not run."""
-    states = {state.name: state for state in tx.sources.all()}
-    works = []
-    for name, source in settings.sources.items():
-        state = states.get(name)
-        if source.pushed:
-            continue
-        if state and (
-            (state.retry_at and state.retry_at > now) or (state.gone and state.fingerprint == source.fingerprint)
-        ):
-            continue
-        slot = every(source.every, spread=name).latest(now).isoformat()
-        works.append(Work(step="collect", subject=name, slot=slot, lane=_host(source)))
+    """The sources whose next visit is due.  The cost grows with their number, not with that of all there are."""
+    works = [
+        Work(step="collect", subject=due.name, slot=due.next_at.isoformat(), lane=_host(source, due.url))
+        for due in tx.sources.due(now)
+        if (source := settings.sources.get(source_name(due.name)))
+    ]
     return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
 
 
-def _host(source: SourceSettings) -> str:
+def next_moment(tx: Tx, now: datetime) -> datetime | None:
+    """When something will be due next of which no timetable tells."""
+    return tx.sources.next_moment(now)
+
+
+def _host(source: SourceSettings, url: str) -> str:
     """Whom a visit is a burden to; empty where that is nobody, or a machine of one's own."""
-    return "" if source.private else urlsplit(getattr(source.options, "url", "")).hostname or ""
+    return "" if source.private else urlsplit(url or getattr(source.options, "url", "")).hostname or ""
 
 
 def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[Work]:
@@ -120,14 +135,14 @@ def due_publications(settings: Settings, stale: Callable[[str], bool]) -> list[W
 
 def due_issues(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     """The digests whose latest slot has not run, and the new ones whose first issue can be made."""
-    works, states = [], {state.name: state for state in tx.sources.all()}
-    known = {name: states.get(name) or SourceState(name=name) for name in settings.sources}
+    works, visits = [], tx.sources.due(now)
     for name, digest in settings.digests.items():
-        sources = [(known[source], settings.sources[source]) for source in settings.sources_of(name)]
+        sources = frozenset(settings.sources_of(name))
+        awaited = [due for due in visits if source_name(due.name) in sources]
         for frequency in digest.frequencies:
             state = tx.publications.get(digest_name(name, frequency))
             slot = _latest(tx, settings, frequency, state, now) if state and state.schedule else None
-            if slot and (slot.visits or not any(_is_awaited(*source, slot.moment, now) for source in sources)):
+            if slot and (slot.visits or not any(_is_awaited(due, slot.moment) for due in awaited)):
                 works.append(Work(step="compose", subject=digest_name(name, frequency), slot=slot.name))
     return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
 
@@ -166,19 +181,13 @@ def _latest_wall(tx: Tx, settings: Settings, times: Timetable, state: Publicatio
     return _Slot(wall.isoformat(), moment) if moment >= state.known else None
 
 
-def _is_awaited(state: SourceState, source: SourceSettings, issue: datetime | None, now: datetime) -> bool:
-    """Whether the visit that belongs before an issue has still to be made: what it brings is to be in it.
+def _is_awaited(visit: Due, issue: datetime | None) -> bool:
+    """Whether a visit that is due belongs before an issue: what it brings is to be in it.
 
     Args:
         issue: the issue's slot; None: the first issue, which waits until each source was tried once.
     """
-    if source.pushed:
-        return False
-    if state.tried is None or issue is None:
-        return state.tried is None
-    if state.gone or (state.retry_at and state.retry_at > now):
-        return False
-    return state.tried < every(source.every, spread=source.name).latest(issue)
+    return visit.tried is None or (issue is not None and visit.next_at <= issue)
 
 
 def due_signups(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
@@ -198,7 +207,7 @@ def due_returns(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
         return []
     work = Work(step="bounces", subject="mailbox", slot=every(inbox.options.every).latest(now).isoformat())
     state = tx.sources.get(work.run)
-    is_held = state and state.retry_at and state.retry_at > now and state.fingerprint == inbox.fingerprint
+    is_held = state and state.next_at and state.next_at > now and state.fingerprint == inbox.fingerprint
     return [work] if not is_held and tx.runs.is_open(work.run, work.slot, now) else []
 
 
@@ -232,6 +241,12 @@ class Alarm:
             self._scheduler.add_job(self._wake, _trigger(times), id=name)
         self._scheduler.add_job(self._wake, "interval", seconds=SWEEP.total_seconds(), id="sweep")
         self._scheduler.start()
+
+    def ring_in(self, wait: timedelta) -> None:
+        """Ring once more, after that time; what was asked for so before is forgotten."""
+        if self._scheduler:
+            moment = datetime.now(UTC) + wait
+            self._scheduler.add_job(self._wake, "date", run_date=moment, id="next", replace_existing=True)
 
     def renew(self, runs: dict[str, Timetable]) -> None:
         """Ring by other timetables, if it rings at all."""

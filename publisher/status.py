@@ -143,7 +143,7 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     """
     return Status(
         now=now,
-        sources=tuple(_sources(tx, settings, runs, now)),
+        sources=tuple(_sources(tx, settings)),
         publications=tuple(_publications(tx, settings, runs, now)),
         issues=tuple(_issues(tx)),
         channels=tuple(_channels(tx, settings)),
@@ -151,13 +151,11 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     )
 
 
-def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime) -> list[SourceStatus]:
+def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
     states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
     rows = []
     for name, source in settings.sources.items():
         state = states.get(name) or SourceState(name=name)
-        times = runs.get(f"collect {name}")
-        following = max(times.next(now), state.retry_at or now) if times else None
         rows.append(
             SourceStatus(
                 name=name,
@@ -165,7 +163,7 @@ def _sources(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: dateti
                 title=source.title or state.title,
                 entries=counts.get(name, 0),
                 visited=state.visited,
-                next=None if state.gone else following,
+                next=state.next_at,
                 failures=state.failures,
                 error="ended (410 Gone)" if state.gone else state.error,
             )

@@ -47,6 +47,7 @@ from publisher.model import (
 )
 from publisher.net import Net
 from publisher.store import Arrival, Known, SourceState, Store, open_store
+from publisher.timetable import every
 
 NOW = datetime(2026, 11, 2, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -643,14 +644,16 @@ def test_an_edit_makes_a_new_version_and_no_new_entry(blog: Blog) -> None:
 def test_a_visit_that_fails_changes_nothing_but_the_health(blog: Blog) -> None:
     blog.visit(harvest("a", cursor="1"))
     before, entries = blog.state, blog.entries
-    assert blog.visit(Unreachable("no route", hint="look")) == Later("no route (look)", None)
+    unreachable = blog.visit(Unreachable("no route", hint="look"))
+    assert unreachable == Later("no route (look)", every(timedelta(hours=1), spread="blog").next(blog.clock()))
     again = blog.clock() + timedelta(hours=3)
     assert blog.visit(SourceError("no feed")) == Later("no feed", again)
     assert blog.entries == entries
-    assert blog.state == replace(before, tried=blog.clock(), failures=2, error="no feed", retry_at=again)
+    assert blog.state == replace(before, tried=blog.clock(), failures=2, error="no feed", next_at=again)
     assert blog.visit(Harvest(unchanged=True, cursor={"etag": "1"})) == Done("unchanged")
     assert CURSORS[-1] == {"etag": "1"}
-    assert blog.state == replace(before, tried=blog.clock(), visited=blog.clock())
+    following = every(timedelta(hours=1), spread="blog").next(blog.clock())
+    assert blog.state == replace(before, tried=blog.clock(), visited=blog.clock(), next_at=following)
 
 
 def test_a_server_that_asks_for_rest_gets_it(blog: Blog) -> None:

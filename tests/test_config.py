@@ -626,19 +626,6 @@ def test_a_kind_that_is_not_yet_known_is_named_beside_those_that_are(faults: Fau
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("sources: {a: {kind: folder, path: x, every: adaptive}}", "sources.a.every"),
-        ("defaults: {every: adaptive}", "defaults.every"),
-    ],
-)
-def test_a_value_that_is_not_yet_known_is_said_to_be(faults: Faults, text: str, place: str) -> None:
-    (found,) = faults(text)
-    assert found.startswith(f"config.yaml:3: {place}: ")
-    assert found.endswith(" is not yet known in this version")
-
-
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 

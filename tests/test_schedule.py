@@ -246,6 +246,39 @@ def test_a_digest_that_goes_by_no_clock_is_due_when_an_entry_arrived_and_makes_a
     assert due(app) == []
 
 
+def test_a_restart_makes_no_visit_early_and_new_options_make_one_at_once(
+    house: Callable[[], App], config: Path, clock: Clock
+) -> None:
+    once(house())
+    clock.advance(minutes=1)
+    assert due(house()) == []
+    config.write_text(config.read_text().replace("path: notes", 'path: notes, pattern: "*.md"'))
+    assert due(house()) == ["collect notes"]
+    once(house())
+    config.write_text(config.read_text().replace("  notes: {", "  other: {"))
+    assert [work.subject for work in house().due("collect")] == ["other"]
+
+
+def test_a_house_knows_how_long_it_may_rest(house: Callable[[], App], clock: Clock) -> None:
+    app = house()
+    assert app.pause() is None
+    once(app)
+    pause = app.pause()
+    assert pause is not None
+    clock.advance(seconds=pause.total_seconds() - 1)
+    assert due(app) == []
+    clock.advance(seconds=1)
+    assert due(app) == ["collect notes"]
+
+
+def test_feeds_do_not_wait_for_a_digest_that_is_being_made(house: Callable[[], App]) -> None:
+    app = house()
+    [work] = [work for work in app.due("publish") if work.subject == "weekly"]
+    with app.store.hold("compose weekly", app.clock) as held:
+        assert held
+        assert app.do(work).changed
+
+
 def test_visits_to_one_host_go_in_one_lane_and_those_to_machines_of_ones_own_in_none(
     write_config: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def read_inbox(work: Work, returns: Returns) -> Outcome:
         raise
     except PublisherError as error:
         state = _failed(state, error, inbox.every, returns.clock())
-        outcome: Outcome = Later(error.words, state.retry_at)
+        outcome: Outcome = Later(error.words, state.next_at)
     else:
         state = _read(state, visit, returns.clock())
         outcome = Done(_words(visit), changed=bool(visit.handled or visit.left))
@@ -95,13 +95,13 @@ def _failed(state: SourceState, error: PublisherError, every: timedelta, now: da
     # Longer and longer: a server that is asked every few minutes with a wrong password locks the account.
     failures = state.failures + 1
     pause = min(every * 2 ** min(failures, 16), max(every, _LONGEST_PAUSE))
-    return replace(state, tried=now, failures=failures, error=error.words, retry_at=now + pause)
+    return replace(state, tried=now, failures=failures, error=error.words, next_at=now + pause)
 
 
 def _read(state: SourceState, visit: Visit, now: datetime) -> SourceState:
     known = [*state.cursor.get("left", "").split(), *(one.identity for one in visit.left)]
     cursor = {"left": " ".join(known[-_REMEMBERED:])}
-    return replace(state, cursor=cursor, visited=now, tried=now, failures=0, error="", retry_at=None)
+    return replace(state, cursor=cursor, visited=now, tried=now, failures=0, error="", next_at=None)
 
 
 def _words(visit: Visit) -> str:

@@ -36,7 +36,7 @@ def compose(work: Work, settings: Settings, *, store: Store, templates: Template
     Raises:
         RenderError: a template is wrong; nothing was written, the entries wait, and the slot is tried again.
     """
-    with store.hold(work.subject, clock) as held:
+    with store.hold(work.run, clock) as held:
         if not held:
             return Done("another process is at work on it")
         with store.write() as tx:

@@ -31,6 +31,7 @@ from publisher.config.types import (
     DatabaseAddress,
     DigestZone,
     Endpoint,
+    Interval,
     Language,
     Line,
     MailAddress,
@@ -47,7 +48,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Offer, Publication, Site, digest_name
+from publisher.model import Offer, Publication, Site, digest_name, source_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -93,7 +94,10 @@ class ServerSettings(_Part):
 class Defaults(_Part):
     """What every source does that does not say otherwise."""
 
-    every: Duration = Field(default=timedelta(minutes=30), description="How often a source is visited.")
+    every: Interval = Field(
+        default=timedelta(minutes=30),
+        description="How often a source is visited; `adaptive`: from every 10 minutes to once a day, as it has news.",
+    )
     timeout: Duration = Field(default=timedelta(seconds=20), description="How long one visit may take.")
     max_bytes: Size = Field(default=5_000_000, description="The largest answer that is read, after decompression.")
     keep: Duration = Field(
@@ -154,6 +158,11 @@ class SourceSettings(Defaults, _OfKind):
 
     title: str = Field(default="", description="What it is called; left out: what it calls itself.")
     private: bool = Field(default=False, description="It may be at a private address.")
+
+    @property
+    def interval(self) -> timedelta | None:
+        """How often it is visited; None: as often as is worth while."""
+        return self.every if isinstance(self.every, timedelta) else None
 
     @property
     def pushed(self) -> bool:
@@ -420,6 +429,14 @@ class Settings(_Part):
             KeyError: there is no such publication, or it has no digest.
         """
         return self.digests[name]
+
+    def source(self, visited: str) -> SourceSettings:
+        """The settings by which something is visited: a source, or a feed that one lists.
+
+        Raises:
+            KeyError: there is no such source.
+        """
+        return self.sources[source_name(visited)]
 
     @property
     def audiences(self) -> tuple[str, ...]:

@@ -5,17 +5,29 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-from publisher.options import WebAddress
+from publisher.options import WebAddress, duration, spell
 from publisher.timetable import EACH_ENTRY, time_zone, timetable
 
 SUBSCRIBER = "subscriber"
 """In place of a time zone: that of each reader."""
+ADAPTIVE = "adaptive"
+"""In place of an interval: as often as is worth while."""
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _RESERVED = ("static", "api", "status", "health", "bounces", "subscribe", "confirm", "preferences", "unsubscribe")
 
@@ -60,6 +72,14 @@ def _zone(value: str) -> str:
 
 def _zone_or_theirs(value: str) -> str:
     return value if value == SUBSCRIBER else _zone(value)
+
+
+def _interval(value: Any) -> Any:
+    return value if value == ADAPTIVE else duration(value)
+
+
+def _spell_interval(value: timedelta | str) -> str:
+    return value if isinstance(value, str) else spell(value)
 
 
 def _schedule(value: str) -> str:
@@ -158,6 +178,12 @@ Line = Annotated[str, AfterValidator(_line_of_text), WithJsonSchema({"type": "st
 Language = Annotated[str, AfterValidator(_language)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
 DigestZone = Annotated[str, AfterValidator(_zone_or_theirs)]
+Interval = Annotated[
+    timedelta | Literal["adaptive"],
+    BeforeValidator(_interval),
+    PlainSerializer(_spell_interval, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^((\d+\s*[smhdw]\s*)+|adaptive)$", "examples": ["30m", ADAPTIVE]}),
+]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 # The tags are no names, so that they are never taken for a key of the file.
 Schedules = Annotated[

@@ -23,6 +23,7 @@ from publisher.store.rows import (
     ConsentRow,
     DeliveryRow,
     Departure,
+    Due,
     Enrolment,
     Group,
     IssueRow,
@@ -66,6 +67,7 @@ __all__ = [
     "ConsentRow",
     "DeliveryRow",
     "Departure",
+    "Due",
     "Enrolment",
     "Group",
     "IssueRow",
@@ -138,20 +140,23 @@ class Store:
             yield Tx(connection, self._owner)
 
     @contextmanager
-    def hold(self, publication: str, clock: Clock) -> Iterator[bool]:
-        """Hold a publication, so that nobody else makes anything of it meanwhile; gives False where somebody else does.
+    def hold(self, run: str, clock: Clock) -> Iterator[bool]:
+        """Hold what is being made, so that nobody else makes it meanwhile; gives False where somebody else does.
+
+        Args:
+            run: ``Work.run``.  The feeds and the digest of a publication do not wait for each other.
 
         Raises:
             StoreError: the store cannot be written.
         """
         with self.write() as tx:
-            held = tx.publications.lease(publication, clock())
+            held = tx.publications.lease(run, clock())
         try:
             yield held
         finally:
             if held:
                 with self.write() as tx:
-                    tx.publications.release(publication)
+                    tx.publications.release(run)
 
     def backup(self, file: Path, progress: Callable[[int, int], None] | None = None) -> None:
         """Copy the store while it is in use; the file is there whole, checked, or not at all.

@@ -254,6 +254,12 @@ class Entries(Concern):
         told = select(entries).where(entries.c.source.in_(sources), entries.c.moment >= after, _remembered)
         return self._list(told.order_by(entries.c.moment, entries.c.number).limit(limit))
 
+    def moments(self, source: str, limit: int) -> list[datetime]:
+        """When the newest entries of a source were published, newest first."""
+        newest = select(entries.c.moment).where(entries.c.source == source, _remembered)
+        ordered = newest.order_by(entries.c.moment.desc(), entries.c.number.desc()).limit(limit)
+        return list(self._connection.scalars(ordered))
+
     def last_number(self) -> int:
         """The number of the entry that arrived last; 0 when there is none."""
         return self._connection.scalar(select(func.max(entries.c.number))) or 0

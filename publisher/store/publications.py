@@ -38,7 +38,7 @@ class Publications(Concern):
         return [PublicationState(**row._asdict()) for row in rows]
 
     def lease(self, name: str, now: datetime) -> bool:
-        """Take a publication, so that nobody else makes anything of it meanwhile.
+        """Take what is to be made, so that nobody else makes it meanwhile.
 
         Returns:
             False when somebody else holds it, lives, and has time left.
@@ -51,5 +51,5 @@ class Publications(Concern):
         return self._count(upsert) == 1
 
     def release(self, name: str) -> None:
-        """Give a publication back, if it is still ours."""
+        """Give it back, if it is still ours."""
         self._connection.execute(delete(leases).where(leases.c.publication == name, leases.c.owner == self._owner))

@@ -40,8 +40,30 @@ class SourceState:
     failures: int = 0
     """Since the last success."""
     error: str = ""
-    retry_at: datetime | None = None
+    next_at: datetime | None = None
+    """When it is visited next; None: never again."""
     gone: bool = False
+    plan: str = ""
+    """A mark of the options that this visit was planned by."""
+    url: str = ""
+    """Where it is, if the configuration does not say so: a feed that a list names."""
+    ailment: str = ""
+    """What the operator should know; empty: it is well."""
+    told: str = ""
+    """The ailment that the operator was told of last."""
+    expires: datetime | None = None
+    """When the certificate of its server does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A source whose visit is due."""
+
+    name: str
+    url: str
+    """See ``SourceState.url``."""
+    tried: datetime | None
+    next_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +128,8 @@ class PublicationState:
     """Why its feeds or its issue could not be made at the last attempt."""
     known: datetime
     """When the house saw it first."""
+    next_at: datetime | None = None
+    """When something will be settled that its feeds do not show yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from publisher.model import State
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration.  Kept here so that a start on an up-to-date store need not import Alembic."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -153,8 +153,38 @@ sources = Table(
     Column("tried", Moment),
     Column("failures", Integer, nullable=False),
     Column("error", Words, nullable=False),
-    Column("retry_at", Moment),
+    # When it is visited next; NULL: never again.
+    Column("next_at", Moment, index=True),
     Column("gone", Boolean, nullable=False),
+    # A mark of the options that this visit was planned by.
+    Column("plan", Text, nullable=False, server_default=""),
+    # Where it is, if the configuration does not say so: a feed that a list names.
+    Column("url", Words, nullable=False, server_default=""),
+    Column("ailment", Words, nullable=False, server_default=""),
+    # The ailment that the operator was told of last.
+    Column("told", Words, nullable=False, server_default=""),
+    # When the certificate of its server does.
+    Column("expires", Moment),
+)
+_untold = sources.c.ailment != sources.c.told
+Index("ix_sources_untold", sources.c.name, sqlite_where=_untold, postgresql_where=_untold)
+
+hubs = Table(
+    "hubs",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("hub", Words, nullable=False),
+    Column("topic", Words, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # When the lease ends.
+    Column("until", Moment),
+    # When the hub is to be asked again.
+    Column("next_at", Moment, index=True),
+    Column("failures", Integer, nullable=False),
+    Column("error", Words, nullable=False),
+    UniqueConstraint("token"),
 )
 
 marks = Table(
@@ -180,7 +210,12 @@ entries = Table(
     Column("link_key", Key, nullable=False),
     Column("title", Words, nullable=False),
     Column("content", Text, nullable=False),
+    # Of which of the feeds that its source lists; empty where that is not a list.
+    Column("member", Text, nullable=False, server_default=""),
+    # The number of the first entry that told what this one tells.
+    Column("story", BigInteger, nullable=False, server_default="0"),
 )
+Index("ix_entries_story", entries.c.story, entries.c.source, entries.c.number)
 Index("ix_entries_source_number", entries.c.source, entries.c.number)
 Index("ix_entries_source_link_key", entries.c.source, entries.c.link_key)
 Index("ix_entries_uid_source_number", entries.c.uid, entries.c.source, entries.c.number)
@@ -208,6 +243,14 @@ identities = Table(
     ),
 )
 
+# By what entries that tell the same are found: numbers made from what they say.
+traces = Table(
+    "traces",
+    metadata,
+    Column("value", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, ForeignKey("entries.number"), primary_key=True, index=True),
+)
+
 versions = Table(
     "versions",
     metadata,
@@ -227,6 +270,8 @@ publications = Table(
     Column("stamp", Text, nullable=False),
     Column("error", Words, nullable=False),
     Column("known", Moment, nullable=False),
+    # When something will be settled that its feeds do not show yet.
+    Column("next_at", Moment),
 )
 
 channels = Table(

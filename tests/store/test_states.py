@@ -32,7 +32,8 @@ def finish(store: Store, slot: str = "1", now=NOW, schedule: str = "weekly") -> 
 def test_the_state_of_a_source_is_kept(tx: Tx):
     state = SourceState(
         name="blog", fingerprint="f", cursor={"etag": '"ü"'}, title="B\x00log", since=NOW, visited=NOW, tried=LATER,
-        failures=2, error="too slow", retry_at=LATER, gone=True,
+        failures=2, error="too slow", next_at=LATER, gone=True, plan="p",
+        url="https://example.org/", ailment="silent", told="failing", expires=LATER,
     )  # fmt: skip
     tx.sources.put(SourceState(name="blog"))
     tx.sources.put(SourceState(name="a"))

@@ -1,0 +1,49 @@
+"""When each source is visited next and how it is, the feeds that lists name, hubs, and which entries tell one story."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.alter_column("sources", "retry_at", new_column_name="next_at")
+    op.create_index(op.f("ix_sources_next_at"), "sources", ["next_at"])
+    op.add_column("sources", sa.Column("plan", sa.Text(), nullable=False, server_default=""))
+    op.add_column("sources", sa.Column("url", sa.Text(), nullable=False, server_default=""))
+    op.add_column("sources", sa.Column("ailment", sa.Text(), nullable=False, server_default=""))
+    op.add_column("sources", sa.Column("told", sa.Text(), nullable=False, server_default=""))
+    op.add_column("sources", sa.Column("expires", sa.BigInteger(), nullable=True))
+    sick = sa.text("ailment != told")
+    op.create_index("ix_sources_untold", "sources", ["name"], sqlite_where=sick, postgresql_where=sick)
+    op.add_column("entries", sa.Column("member", sa.Text(), nullable=False, server_default=""))
+    op.add_column("entries", sa.Column("story", sa.BigInteger(), nullable=False, server_default="0"))
+    # Until now those of one public identity were one.
+    op.execute("UPDATE entries SET story = (SELECT min(twin.number) FROM entries AS twin WHERE twin.uid = entries.uid)")
+    op.create_index("ix_entries_story", "entries", ["story", "source", "number"])
+    op.create_table(
+        "traces",
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["number"], ["entries.number"], name=op.f("fk_traces_number")),
+        sa.PrimaryKeyConstraint("value", "number", name=op.f("pk_traces")),
+    )
+    op.create_index(op.f("ix_traces_number"), "traces", ["number"])
+    op.create_table(
+        "hubs",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("hub", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_hubs")),
+        sa.UniqueConstraint("token", name=op.f("uq_hubs_token")),
+    )
+    op.create_index(op.f("ix_hubs_next_at"), "hubs", ["next_at"])
+    op.add_column("publications", sa.Column("next_at", sa.BigInteger(), nullable=True))
