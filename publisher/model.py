@@ -63,6 +63,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """Where else a story is told."""
+
+    source: str
+    title: str
+    """What that source is called."""
+    link: str = ""
+    """The entry's; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Item):
     """One post, article or item, as the store keeps it: its identity never changes."""
 
@@ -78,6 +89,10 @@ class Entry(Item):
     """When this version was seen first."""
     backlog: bool = False
     """It was there before we knew the source: published in feeds, never mailed as news."""
+    story: int = 0
+    """The number of the first entry, of whichever source, that told the same; its own where it is the first."""
+    also_in: tuple[Mention, ...] = ()
+    """Which other sources of the publication tell the same, those that told it first coming first."""
 
     @property
     def moment(self) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from publisher.model import Entry, Item, State
 
@@ -92,8 +92,24 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Voices:
+    """Who speaks in a publication, and who speaks first."""
+
+    titles: Mapping[str, str]
+    """Its sources by name, each with the title that the configuration gives it; empty where it gives none."""
+    prefer: tuple[str, ...] = ()
+    """Whose words are taken where several tell the same; where none of these does, those of the first."""
+
+    @classmethod
+    def of(cls, settings: Settings, publication: str) -> Self:
+        """The voices of a publication."""
+        titles = {name: settings.sources[name].title for name in settings.sources_of(publication)}
+        return cls(titles=titles, prefer=settings.publications[publication].prefer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """An entry with a certain public identity."""
+    """An entry that tells a certain story."""
 
     entry: Entry
     told: bool
@@ -108,7 +124,7 @@ class Waiting:
 
     entry: Entry
     twins: tuple[Twin, ...]
-    """All entries of its public identity, itself among them."""
+    """All entries that tell the same, itself among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

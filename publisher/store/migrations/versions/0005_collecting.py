@@ -30,6 +30,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("value", "number", name=op.f("pk_traces")),
     )
     op.create_index(op.f("ix_traces_number"), "traces", ["number"])
+    passing = sa.text("value >= 0")
+    op.create_index("ix_traces_passing", "traces", ["number"], sqlite_where=passing, postgresql_where=passing)
     op.create_table(
         "hubs",
         sa.Column("source", sa.Text(), nullable=False),
