@@ -168,6 +168,16 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Voices:
+    """Who speaks in a publication, and who is preferred."""
+
+    titles: Mapping[str, str]
+    """Its sources by name, each with the title that the configuration gives it; empty where it gives none."""
+    prefer: tuple[str, ...] = ()
+    """Whose words are taken where several tell the same; where none of these does, those of the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """Rendered bytes with a media type: a feed, a page, a mail body."""
 

@@ -17,7 +17,7 @@ from publisher.config import Settings
 from publisher.errors import RenderError
 from publisher.model import Clock, Done, Issue, Outcome, Work
 from publisher.renderers import DigestRenderer, digest
-from publisher.store import Audience, Store, Voices
+from publisher.store import Audience, Store
 from publisher.templating import Templates
 
 __all__ = ["compose", "fit", "pick", "preview", "renderer"]
@@ -112,7 +112,7 @@ def preview(name: str, settings: Settings, *, store: Store, templates: Templates
         waiting = bool(issue.entries)
         if not waiting:
             newest = tx.entries.newest(settings.sources_of(name), settings.digest(name).max_entries)
-            issue = replace(issue, entries=tx.stories.shown(newest, Voices.of(settings, name)))
+            issue = replace(issue, entries=tx.stories.shown(newest, settings.voices(name)))
     return (fit(issue, renderer(name, settings, templates)) if issue.entries else issue), waiting
 
 

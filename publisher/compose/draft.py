@@ -11,7 +11,7 @@ from publisher.config import Settings
 from publisher.errors import TooLong
 from publisher.model import Entry, Issue
 from publisher.renderers import Renderer
-from publisher.store import Audience, Group, Tx, Voices
+from publisher.store import Audience, Group, Tx
 from publisher.timetable import EACH_ENTRY
 
 
@@ -109,7 +109,7 @@ def _shares(
     recent = tx.entries.recent(sources, audience.now - back, most) if back else None
     shares = {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}
     chosen = {entry.number: entry for share in shares.values() for entry in share.told}
-    shown = dict(zip(chosen, tx.stories.shown(list(chosen.values()), Voices.of(settings, name)), strict=True))
+    shown = dict(zip(chosen, tx.stories.shown(list(chosen.values()), settings.voices(name)), strict=True))
     return {
         wish: replace(share, told=tuple(shown[entry.number] for entry in share.told)) for wish, share in shares.items()
     }, seen

@@ -48,7 +48,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Offer, Publication, Site, digest_name, source_name
+from publisher.model import Offer, Publication, Site, Voices, digest_name, source_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -488,6 +488,11 @@ class Settings(_Part):
         """The names of a publication's sources; all of them, in the order of the file, for ``*``."""
         chosen = self.publications[name].sources
         return tuple(self.sources) if "*" in chosen else chosen
+
+    def voices(self, name: str) -> Voices:
+        """Who speaks in a publication."""
+        titles = {source: self.sources[source].title for source in self.sources_of(name)}
+        return Voices(titles=titles, prefer=self.publications[name].prefer)
 
     def model_site(self) -> Site:
         """The site, as templates and renderers know it."""

@@ -40,7 +40,6 @@ from publisher.store.rows import (
     SubscriptionRow,
     Suppression,
     Twin,
-    Voices,
     Waiting,
 )
 
@@ -88,7 +87,6 @@ __all__ = [
     "Suppression",
     "Twin",
     "Tx",
-    "Voices",
     "Waiting",
     "open_store",
 ]

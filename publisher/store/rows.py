@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from publisher.model import Entry, Item, State
 
@@ -89,22 +89,6 @@ class Arrival:
     digest: str
     link_key: str
     backlog: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voices:
-    """Who speaks in a publication, and who speaks first."""
-
-    titles: Mapping[str, str]
-    """Its sources by name, each with the title that the configuration gives it; empty where it gives none."""
-    prefer: tuple[str, ...] = ()
-    """Whose words are taken where several tell the same; where none of these does, those of the first."""
-
-    @classmethod
-    def of(cls, settings: Settings, publication: str) -> Self:
-        """The voices of a publication."""
-        titles = {name: settings.sources[name].title for name in settings.sources_of(publication)}
-        return cls(titles=titles, prefer=settings.publications[publication].prefer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

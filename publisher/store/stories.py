@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Row, Text, delete, func, not_, select
 
-from publisher.model import Entry, Item, Mention
+from publisher.model import Entry, Item, Mention, Voices
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import unpack
-from publisher.store.rows import Arrival, Voices
+from publisher.store.rows import Arrival
 from publisher.store.tables import entries, sources, stored_key, traces
 from publisher.stories import Newcomer, Search, Tale, Teller, Trace, tale
 from publisher.stories import traces as traces_of
