@@ -75,6 +75,8 @@ _LONG = 60
 _LEAST_TITLE = 3
 _ADDED = 6
 """Words that one title may have besides those of the other: a kicker, the name of a paper."""
+_DENIAL = 3
+"""Words that it takes to deny something."""
 _EDGE = 15
 """Words before and after what two texts share that are looked at: more than that is an address or an imprint."""
 
@@ -262,12 +264,13 @@ def _differ(one: str, other: str) -> bool:
 
 
 def _at_odds(one: Tale, other: Tale) -> bool:
-    """Whether a title has a number, a date or a negation of which the other one knows nothing."""
-    return bool(_sharp(one.title) - other.known or _sharp(other.title) - one.known)
+    """Whether one title denies what the other says, or has a number or date of which the other one knows nothing."""
+    denied = (one.title.known ^ other.title.known) & _NEGATIONS
+    return bool(denied or _dated(one.title) - other.known or _dated(other.title) - one.known)
 
 
-def _sharp(title: Text) -> set[str]:
-    return {word for word in title.known if word in _DATES or word in _NEGATIONS or any(map(str.isdigit, word))}
+def _dated(title: Text) -> set[str]:
+    return {word for word in title.known if word in _DATES or any(map(str.isdigit, word))}
 
 
 def _same_title(one: Text, other: Text) -> bool:
@@ -288,7 +291,13 @@ def _same_text(one: Text, other: Text, *, titled: bool) -> bool:
     alike = len(shared) / len(mine) if titled else len(shared) / len(mine | theirs)
     if alike < (0.8 if titled and size >= _LONG else 0.85):
         return False
-    return not _replaced(short, long, shared)
+    return not (_denied(short, long) or _replaced(short, long, shared))
+
+
+def _denied(short: Text, long: Text) -> bool:
+    """Whether of two texts that differ in a few words one says no."""
+    says = [sum(word in _NEGATIONS for word in text.words) for text in (short, long)]
+    return len(long.words) - len(short.words) <= _DENIAL and says[0] != says[1]
 
 
 def _replaced(short: Text, long: Text, shared: Collection[tuple[str, ...]]) -> bool:
