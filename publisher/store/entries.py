@@ -123,7 +123,8 @@ class Entries(Concern):
             told = {"source": source, "member": member}
             rows = [{"number": n, "story": stories[n]} | told | _arrived(numbered[n], now) for n in won]
             self._connection.execute(insert(entries), rows)
-            self._many(insert(traces), left)
+            if left:
+                self._connection.execute(insert(traces), left)
             self._mark(source, won[-1])
         return len(won)
 

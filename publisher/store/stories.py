@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Row, Text, delete, func, not_, select
+from sqlalchemy import JSON, BigInteger, Row, Select, bindparam, cast, delete, func, not_, select
 
 from publisher.model import Entry, Item, Mention, Voices
-from publisher.store.concern import Concern, chunks
+from publisher.store.concern import Concern, chunks, elements
 from publisher.store.content import unpack
 from publisher.store.rows import Arrival
 from publisher.store.tables import entries, sources, stored_key, traces
@@ -20,6 +21,26 @@ from publisher.stories import traces as traces_of
 _AT_ONCE = 5_000
 """Values in one statement."""
 _passing = traces.c.value >= 0
+
+
+# Each harvest asks these, and to put a statement together takes longer than to answer it.
+
+
+@cache
+def _left(dialect: str) -> Select[Any]:
+    """Who has left any of some traces."""
+    asked = select(cast(elements(dialect, bindparam("values", type_=JSON)).c.value, BigInteger))
+    teller = (entries.c.source, entries.c.member, entries.c.moment, entries.c.story)
+    found = select(traces.c.value, traces.c.number, *teller).join_from(traces, entries)
+    return found.where(traces.c.value.in_(asked))
+
+
+@cache
+def _named(dialect: str) -> Select[Any]:
+    """The stories of some public identities."""
+    asked = select(elements(dialect, bindparam("values", type_=JSON)).c.value)
+    first = select(entries.c.uid, func.min(entries.c.story).label("story"))
+    return first.where(entries.c.uid.in_(asked)).group_by(entries.c.uid)
 
 
 class _Teller(NamedTuple):
@@ -59,18 +80,8 @@ class Stories(Concern):
         return found, [{"value": value, "number": number} for value, number in search.left()]
 
     def _traces(self, values: Collection[int]) -> Iterator[Trace]:
-        columns = (
-            traces.c.value,
-            traces.c.number,
-            entries.c.source,
-            entries.c.member,
-            entries.c.moment,
-            entries.c.story,
-        )
-        joined = traces.join(entries, entries.c.number == traces.c.number)
         for chunk in chunks(values, _AT_ONCE):
-            left = select(*columns).select_from(joined).where(traces.c.value.in_(self._listed(chunk, BigInteger)))
-            for row in self._connection.execute(left):
+            for row in self._connection.execute(_left(self._connection.dialect.name), {"values": chunk}):
                 teller = (row.source, row.member)
                 yield Trace(value=row.value, number=row.number, teller=teller, moment=row.moment, story=row.story)
 
@@ -78,9 +89,8 @@ class Stories(Concern):
         asked = {stored_key(uid): uid for uid in uids}
         found: dict[str, int] = {}
         for chunk in chunks(asked, _AT_ONCE):
-            named = entries.c.uid.in_(self._listed(chunk, Text))
-            first = select(entries.c.uid, func.min(entries.c.story).label("story")).where(named).group_by(entries.c.uid)
-            found |= {asked[row.uid]: row.story for row in self._connection.execute(first)}
+            told = self._connection.execute(_named(self._connection.dialect.name), {"values": chunk})
+            found |= {asked[row.uid]: row.story for row in told}
         return found
 
     def _tales(self, numbers: Collection[int]) -> dict[int, Tale]:
