@@ -37,6 +37,7 @@ from publisher.net import Net
 from publisher.rhythm import UNKNOWN, interval, jitter, next_visit
 from publisher.sources import Source
 from publisher.store import Arrival, Known, SourceState, Store, Tx
+from publisher.stories import TRACKING, WINDOW
 from publisher.timetable import every
 
 _NAMESPACE = uuid.UUID("6d2b5a52-6b0f-5c35-9a4e-0f3f6c1f7a11")
@@ -46,7 +47,7 @@ _IRI = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
-_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|_hsenc|_hsmi", re.IGNORECASE)
+_TRACKING = re.compile(TRACKING, re.IGNORECASE)
 _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated today may still be news
 _LONGEST_PAUSE = timedelta(days=1)
 _TOLD = 20
@@ -236,6 +237,7 @@ def _forget(tx: Tx, source: SourceSettings, now: datetime) -> None:
     own = tx.subscribers.earliest()
     keep_after = min(waiting if own is None else [*waiting, own], default=tx.entries.last_number())
     tx.entries.forget(source.name, now - source.keep, _SPARED, keep_after)
+    tx.stories.forget(now - WINDOW)
 
 
 def _words(harvest: Harvest, arrived: int, edited: int) -> str:

@@ -63,6 +63,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """Where else a story is told."""
+
+    source: str
+    title: str
+    """What that source is called."""
+    link: str = ""
+    """The entry's; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Item):
     """One post, article or item, as the store keeps it: its identity never changes."""
 
@@ -80,6 +91,10 @@ class Entry(Item):
     """When this version was seen first."""
     backlog: bool = False
     """It was there before we knew the source: published in feeds, never mailed as news."""
+    story: int = 0
+    """The number of the first entry, of whichever source, that told the same; its own where it is the first."""
+    also_in: tuple[Mention, ...] = ()
+    """Which other sources of the publication tell the same, those that told it first coming first."""
 
     @property
     def moment(self) -> datetime:
@@ -162,6 +177,16 @@ class Publication:
     def address(self, file: str = "") -> str:
         """The public address of one of its files, of its page without one."""
         return f"{self.site.url}/{self.name}/{file}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voices:
+    """Who speaks in a publication, and who is preferred."""
+
+    titles: Mapping[str, str]
+    """Its sources by name, each with the title that the configuration gives it; empty where it gives none."""
+    prefer: tuple[str, ...] = ()
+    """Whose words are taken where several tell the same; where none of these does, those of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,8 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
             return Done("another process is at work on it")
         with store.read() as tx:
             stamp = current_stamp(tx, name, settings, templates)
-            entries = tx.entries.newest(settings.sources_of(name), feeds.limit)
+            told = tx.entries.newest(settings.sources_of(name), feeds.limit)
+            entries = tx.stories.shown(told, settings.voices(name))
             issues = past_issues(tx, name, settings, _ISSUES)
         chosen = Selection(
             publication=settings.publication(name),
@@ -74,7 +75,7 @@ def current_stamp(tx: Tx, name: str, settings: Settings, templates: Templates) -
     """A mark of all that a publication is rendered from: entries' versions, last issues, settings, templates."""
     sources, told = settings.sources_of(name), (settings.publication(name), settings.publications[name].feeds)
     issues = past_issues(tx, name, settings, _ISSUES)
-    parts = (tx.entries.mark(sources), sources, *told, settings.offer(name), issues)
+    parts = (tx.entries.mark(sources), sources, settings.voices(name), *told, settings.offer(name), issues)
     return hashlib.sha256(f"{parts!r}\n{templates.fingerprint()}".encode()).hexdigest()
 
 
@@ -135,7 +136,7 @@ def newest(tx: Tx, settings: Settings, *, entries: int = 5, issues: int = 3) -> 
     return [
         Selection(
             publication=settings.publication(name),
-            entries=tx.entries.newest(settings.sources_of(name), entries),
+            entries=tx.stories.shown(tx.entries.newest(settings.sources_of(name), entries), settings.voices(name)),
             offer=settings.offer(name),
             issues=past_issues(tx, name, settings, issues),
         )

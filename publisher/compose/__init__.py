@@ -112,7 +112,7 @@ def preview(name: str, settings: Settings, *, store: Store, templates: Templates
         waiting = bool(issue.entries)
         if not waiting:
             newest = tx.entries.newest(settings.sources_of(name), settings.digest(name).max_entries)
-            issue = replace(issue, entries=newest)
+            issue = replace(issue, entries=tx.stories.shown(newest, settings.voices(name)))
     return (fit(issue, renderer(name, settings, templates)) if issue.entries else issue), waiting
 
 

@@ -107,7 +107,12 @@ def _shares(
         found, seen = foremost(found, last)
     back = options.first_issue if first else None
     recent = tx.entries.recent(sources, audience.now - back, most) if back else None
-    return {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}, seen
+    shares = {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}
+    chosen = {entry.number: entry for share in shares.values() for entry in share.told}
+    shown = dict(zip(chosen, tx.stories.shown(list(chosen.values()), settings.voices(name)), strict=True))
+    return {
+        wish: replace(share, told=tuple(shown[entry.number] for entry in share.told)) for wish, share in shares.items()
+    }, seen
 
 
 def _wish(group: Group, base: Wish, topics: Topics) -> Wish:

@@ -48,7 +48,7 @@ from publisher.config.types import (
     Version,
     ZoneName,
 )
-from publisher.model import Offer, Publication, Site, digest_name, source_name
+from publisher.model import Offer, Publication, Site, Voices, digest_name, source_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
@@ -306,6 +306,11 @@ class PublicationSettings(_Heir):
     description: str = Field(default="", description="One sentence about it.")
     language: Language = Field(default="en", description="Its language (BCP 47); left out: the site's.")
     sources: Once[SourceName] = Field(default=("*",), description='The names of its sources, or ["*"] for all.')
+    prefer: Once[SourceName] = Field(
+        default=(),
+        description="The sources whose words are taken where several tell the same story, the best first; else those "
+        "of the one that told it first.",
+    )
     feeds: FeedSettings = Field(default=FeedSettings(), description="Its feeds and pages.")
     topics: dict[Name, TopicSettings] = Field(default={}, description="The parts of it that readers choose from.")
     digest: DigestSettings | None = Field(default=None, description="Its digest; left out: it is not mailed.")
@@ -320,6 +325,13 @@ class PublicationSettings(_Heir):
             strangers = set() if "*" in self.sources else set(topic.sources).difference(self.sources)
             if strangers:
                 raise ValueError(f"topic {name!r}: {min(strangers)!r} is not among the publication's sources")
+        return self
+
+    @model_validator(mode="after")
+    def _prefers_its_own(self) -> Self:
+        strangers = set() if "*" in self.sources else set(self.prefer).difference(self.sources)
+        if strangers or "*" in self.prefer:
+            raise ValueError(f"prefer: {min(strangers or '*')!r} is not among the publication's sources")
         return self
 
 
@@ -481,6 +493,11 @@ class Settings(_Part):
         """The names of a publication's sources; all of them, in the order of the file, for ``*``."""
         chosen = self.publications[name].sources
         return tuple(self.sources) if "*" in chosen else chosen
+
+    def voices(self, name: str) -> Voices:
+        """Who speaks in a publication."""
+        titles = {source: self.sources[source].title for source in self.sources_of(name)}
+        return Voices(titles=titles, prefer=self.publications[name].prefer)
 
     def model_site(self) -> Site:
         """The site, as templates and renderers know it."""

@@ -84,7 +84,11 @@ class Packer:
     def _looked_up(self, key: int) -> Issue:
         with self.store.read() as tx:
             row, entries, documents = tx.issues.get(key), tx.issues.entries(key), tx.issues.documents(key)
-        assert row  # noqa: S101 (a delivery's issue is a foreign key)
+            assert row  # noqa: S101 (a delivery's issue is a foreign key)
+            if row.publication in self.settings.publications:
+                # Whose words are told was decided when it was made.
+                voices = replace(self.settings.voices(row.publication), prefer=())
+                entries = tx.stories.shown(entries, voices)
         return Issue(
             id=row.id,
             number=row.number,

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from publisher import html
 from publisher.model import Author, Enclosure, Entry, Publication
+
+if TYPE_CHECKING:
+    from publisher.templating import Templates
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BLANKS = re.compile("[\0-\x20\x7f-\x9f\u2028\u2029]+")
@@ -22,6 +26,8 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _LINE = 500
 """Characters of a title, name or tag: one endless line must not make every mail too long."""
+_MENTIONS = 12
+"""So many other sources are named, lest a story that hundreds tell makes every mail too long."""
 _URL = 8000
 """Characters of an address; one that is longer is none."""
 _TITLE = 80
@@ -39,6 +45,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``summary`` is HTML, an excerpt where the source gave none.
     - ``image`` is the first picture of the text where the source names none.
     - ``authors`` have names and no e-mail addresses: what is published is harvested.
+    - ``also_in`` names a dozen sources at most, each on one line, with valid addresses.
     - ``enclosures`` have a media type, and ``language`` is one or empty.
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
     """
@@ -58,8 +65,29 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
         updated=whole(_updated(entry)),
+        also_in=tuple(
+            replace(one, title=one_line(one.title) or one.source, link=_address(one.link, publication))
+            for one in entry.also_in[:_MENTIONS]
+        ),
         language=entry.language if _LANGUAGE.fullmatch(entry.language) else "",
     )
+
+
+def with_mentions(entry: Entry, templates: Templates, language: str, *, full: bool) -> Entry:
+    """A complete entry with a last paragraph that says which other sources tell the same, where there are any.
+
+    Args:
+        full: the paragraph belongs to the whole text where there is one; else to the teaser.
+
+    Raises:
+        RenderError: the template of that paragraph is wrong.
+    """
+    if not entry.also_in:
+        return entry
+    mentions = f"<p>{templates.render('also_in.html.j2', entry=entry, language=language)}</p>"
+    if full and entry.content:
+        return replace(entry, content=entry.content + mentions)
+    return replace(entry, summary=entry.summary + mentions)
 
 
 def legal(text: str) -> str:

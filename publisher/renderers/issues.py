@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -181,4 +181,5 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "authors": [author.name for author in entry.authors],
         "tags": list(entry.tags),
         "source": entry.source,
+        **({"also_in": [asdict(one) for one in entry.also_in]} if entry.also_in else {}),
     }

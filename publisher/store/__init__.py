@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from publisher.store.publications import Publications
     from publisher.store.runs import Runs
     from publisher.store.sources import Sources
+    from publisher.store.stories import Stories
     from publisher.store.subscribers import Subscribers
     from publisher.store.suppressions import Suppressions
 
@@ -196,6 +197,13 @@ class Tx:
         from publisher.store.entries import Entries
 
         return Entries(self._connection, self._owner)
+
+    @cached_property
+    def stories(self) -> Stories:
+        """Which entries tell the same."""
+        from publisher.store.stories import Stories
+
+        return Stories(self._connection, self._owner)
 
     @cached_property
     def publications(self) -> Publications:

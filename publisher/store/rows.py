@@ -93,7 +93,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """An entry with a certain public identity."""
+    """An entry that tells a certain story."""
 
     entry: Entry
     told: bool
@@ -108,7 +108,7 @@ class Waiting:
 
     entry: Entry
     twins: tuple[Twin, ...]
-    """All entries of its public identity, itself among them."""
+    """All entries that tell the same, itself among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

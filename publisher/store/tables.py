@@ -250,13 +250,16 @@ identities = Table(
     ),
 )
 
-# By what entries that tell the same are found: numbers made from what they say.
+# By what entries that tell the same are found: numbers made from what they say, negative ones from where they link to.
 traces = Table(
     "traces",
     metadata,
     Column("value", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, ForeignKey("entries.number"), primary_key=True, index=True),
+    sqlite_with_rowid=False,  # all of a row is its key
 )
+_passing = traces.c.value >= 0
+Index("ix_traces_passing", traces.c.number, sqlite_where=_passing, postgresql_where=_passing)
 
 versions = Table(
     "versions",

@@ -140,20 +140,27 @@ def list_entries(call: Call) -> Reply:
     sources = call.app.settings.sources_of(name)
     with call.app.store.read() as tx:
         rows = tx.entries.last(sources, limit + 1, *place or ())
-    return Reply(
-        models.Entries(items=tuple(map(_entry, rows[:limit])), next=_next(rows, limit, lambda row: [row.number]))
-    )
+        shown = tx.stories.shown(rows[:limit], call.app.settings.voices(name))
+    return Reply(models.Entries(items=tuple(map(_entry, shown)), next=_next(rows, limit, lambda row: [row.number])))
 
 
 def _entry(row: model.Entry) -> models.Entry:
     said = _said(
-        row, id=row.uid, authors=tuple(map(_author, row.authors)), enclosures=tuple(map(_file, row.enclosures))
+        row,
+        id=row.uid,
+        authors=tuple(map(_author, row.authors)),
+        enclosures=tuple(map(_file, row.enclosures)),
+        also_in=tuple(map(_mention, row.also_in)),
     )
     return models.Entry(**{name: said[name] for name in models.Entry.model_fields})
 
 
 def _author(row: model.Author) -> models.EntryAuthor:
     return models.EntryAuthor(**asdict(row))
+
+
+def _mention(row: model.Mention) -> models.EntryMention:
+    return models.EntryMention(**asdict(row))
 
 
 def _file(row: model.Enclosure) -> models.EntryEnclosure:

@@ -30,8 +30,11 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["number"], ["entries.number"], name=op.f("fk_traces_number")),
         sa.PrimaryKeyConstraint("value", "number", name=op.f("pk_traces")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_traces_number"), "traces", ["number"])
+    passing = sa.text("value >= 0")
+    op.create_index("ix_traces_passing", "traces", ["number"], sqlite_where=passing, postgresql_where=passing)
     op.create_table(
         "hubs",
         sa.Column("source", sa.Text(), nullable=False),
