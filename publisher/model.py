@@ -78,6 +78,10 @@ class Entry(Item):
     """When this version was seen first."""
     backlog: bool = False
     """It was there before we knew the source: published in feeds, never mailed as news."""
+    section: str = ""
+    """The heading that a publication's rules put it under; the store knows of none."""
+    pinned: bool = False
+    """Whether they put it first."""
 
     @property
     def moment(self) -> datetime:
@@ -146,6 +150,8 @@ class Publication:
     """The feed formats it is published in; the templates link only to those."""
     archive: bool = False
     """Whether anybody may read its past issues in the browser."""
+    sections: tuple[str, ...] = ()
+    """The headings that its entries may be under, in their order."""
 
     def address(self, file: str = "") -> str:
         """The public address of one of its files, of its page without one."""

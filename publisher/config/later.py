@@ -11,8 +11,6 @@ _LATER = {
     "alerts",
     "metrics",
     "sources.*.kind=opml",
-    "publications.*.rules",
-    "publications.*.settle",
     "publications.*.digest.approve",
     "channels.*.kind=chat",
 }

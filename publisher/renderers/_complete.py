@@ -39,6 +39,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``summary`` is HTML, an excerpt where the source gave none.
     - ``image`` is the first picture of the text where the source names none.
     - ``authors`` have names and no e-mail addresses: what is published is harvested.
+    - ``tags`` end with the section that it is in: in a feed it is one of its categories.
     - ``enclosures`` have a media type, and ``language`` is one or empty.
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
     """
@@ -53,13 +54,23 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         summary=summary or escape(html.excerpt(beginning, _SUMMARY), quote=False),
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
-        tags=tuple(dict.fromkeys(filter(None, map(one_line, entry.tags)))),
+        tags=tuple(dict.fromkeys(filter(None, map(one_line, (*entry.tags, entry.section))))),
         image=_address(entry.image or html.first_image(content or summary), publication),
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
         updated=whole(_updated(entry)),
         language=entry.language if _LANGUAGE.fullmatch(entry.language) else "",
     )
+
+
+def arranged(entries: Iterable[Entry], publication: Publication) -> tuple[Entry, ...]:
+    """In the order of a page or a mail: what is pinned, what is under no heading, then heading by heading.
+
+    Within each part they stay as they were.  What is pinned stands above all headings, and is under none.
+    """
+    places = {section: place for place, section in enumerate(publication.sections, 1)}
+    free = [replace(entry, section="") if entry.pinned else entry for entry in entries]
+    return tuple(sorted(free, key=lambda entry: (not entry.pinned, places.get(entry.section, 0))))
 
 
 def legal(text: str) -> str:
