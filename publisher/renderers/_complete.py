@@ -68,9 +68,9 @@ def arranged(entries: Iterable[Entry], publication: Publication) -> tuple[Entry,
 
     Within each part they stay as they were.  What is pinned stands above all headings, and is under none.
     """
-    places = {section: place for place, section in enumerate(publication.sections, 1)}
-    free = [replace(entry, section="") if entry.pinned else entry for entry in entries]
-    return tuple(sorted(free, key=lambda entry: (not entry.pinned, places.get(entry.section, 0))))
+    places = {section: place for place, section in enumerate(("", *publication.sections))}
+    placed = [replace(one, section="") if one.pinned or one.section not in places else one for one in entries]
+    return tuple(sorted(placed, key=lambda one: (not one.pinned, places[one.section])))
 
 
 def legal(text: str) -> str:
