@@ -71,6 +71,8 @@ class Entry(Item):
     uid: str
     """Public identity, an IRI, the same in every feed for ever (RFC 4287 section 4.2.6)."""
     source: str
+    member: str = ""
+    """Of which of the feeds that its source lists; empty where that is not a list."""
     version: int = 1
     """1 when it arrived; one more for each edit."""
     arrived: datetime
@@ -102,6 +104,14 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFeed:
+    """A feed that a list of feeds names."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """What one visit to a source brought back."""
 
@@ -118,6 +128,8 @@ class Harvest:
     notes: tuple[str, ...] = ()
     """Oddities that the operator may want to know; none of them is a failure."""
     hints: Hints = Hints()
+    feeds: tuple[ListedFeed, ...] | None = None
+    """What a list of feeds names; each is visited for itself, as a part of this source.  None: it does not say."""
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -335,6 +347,11 @@ def source_name(visited: str) -> str:
     ``planet``; of a source itself its own.
     """
     return visited.partition("/")[0]
+
+
+def member_of(visited: str) -> str:
+    """Which of the feeds that its source lists something visited is; empty for a source itself."""
+    return visited.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

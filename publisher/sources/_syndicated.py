@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from publisher.errors import SourceError
 from publisher.html import absolute, clean, is_picture, plain
 from publisher.sources._dates import read_date
+from publisher.sources._manners import asked
 
 _MOST = 1000
 """Items of one harvest."""
@@ -66,7 +67,8 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         url: where it came from; relative references are resolved against it.
 
     Returns:
-        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601.
+        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601; and ``hints``,
+        what ``_manners.asked`` found.
 
     Raises:
         SourceError: it is no feed, or it is not whole; the message goes on after the name of the source.
@@ -76,7 +78,14 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         raise SourceError("answered with nothing", hint="if it stays so, give another address")
     feed = _json(text, url) if text[0] in "{[" else _xml(text, url)
     items = [feed.read(raw) for raw in feed.items[:_MOST]]
-    return {"title": feed.title, "link": feed.link, "items": items, "notes": _notes(len(feed.items))}
+    hints = asked(text) if text[0] == "<" else {}
+    return {
+        "title": feed.title,
+        "link": feed.link,
+        "items": items,
+        "notes": _notes(len(feed.items)),
+        "hints": hints,
+    }
 
 
 class _Feed(NamedTuple):
@@ -92,6 +101,11 @@ class _Feed(NamedTuple):
 
 def _notes(found: int) -> list[str]:
     return [f"{found - _MOST} of {found} items were left out: one visit takes {_MOST}"] if found > _MOST else []
+
+
+def xml_text(body: bytes, charset: str) -> str:
+    """The text of an XML document, whatever its labels say, and mended where hardly anybody writes it right."""
+    return _escaped(_sound(_decoded(body, charset)).strip())
 
 
 # --- characters ------------------------------------------------------------------------------------------------------
@@ -128,6 +142,11 @@ def _sound_reference(match: re.Match[str]) -> str:
     return match[0] if code in (9, 10, 13) or (0x20 <= code < 0x110000 and not _NOT_IN_XML.match(chr(code))) else ""
 
 
+def _escaped(text: str) -> str:
+    """With each ``&`` that begins no reference written as one."""
+    return _AMPERSAND.sub(lambda match: match[1] or "&amp;", text)
+
+
 # --- XML -------------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +177,7 @@ def _parsed(text: str, url: str) -> Any:
     feedparser.api.StrictFeedParser.can_be_relative_uri.discard("id")
     try:
         return feedparser.parse(
-            _AMPERSAND.sub(lambda match: match[1] or "&amp;", text).encode(),
+            _escaped(text).encode(),
             response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
             sanitize_html=False,
             resolve_relative_uris=False,

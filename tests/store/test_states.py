@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -43,6 +44,17 @@ def test_the_state_of_a_source_is_kept(tx: Tx):
     assert [found.name for found in tx.sources.all()] == ["a", "blog"]
     assert tx.sources.get("a") == SourceState(name="a")
     assert tx.sources.get("none") is None
+
+
+def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
+    state = SourceState(name="blog", plan="hourly", next_at=NOW)
+    tx.sources.visited(state)
+    assert tx.sources.get("blog") == state
+    tx.sources.visited(replace(state, next_at=LATER, error="too slow"))
+    assert tx.sources.get("blog") == replace(state, next_at=LATER, error="too slow")
+    tx.sources.plan(["blog"], "", None)
+    tx.sources.visited(replace(state, next_at=LATER, told="silent"))
+    assert tx.sources.get("blog") == SourceState(name="blog")
 
 
 def test_the_state_of_a_publication_is_kept(tx: Tx):
