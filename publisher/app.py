@@ -45,9 +45,10 @@ from publisher.model import (
 from publisher.net import Net
 from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
+from publisher.selection import Choice, judges
 from publisher.statistics import Statistics
 from publisher.status import SourceStatus, Status, feeds_of, status
-from publisher.store import ApiToken, Store, open_store
+from publisher.store import ApiToken, Store, Tx, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
@@ -71,8 +72,14 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigError: with every fault there is.
     """
-    environ = os.environ if environ is None else environ
-    return config.load(path, sources=sources.kinds(), channels=channels.kinds(), ways=bounces.ways(), environ=environ)
+    return config.load(
+        path,
+        sources=sources.kinds(),
+        channels=channels.kinds(),
+        ways=bounces.ways(),
+        judges=judges(),
+        environ=os.environ if environ is None else environ,
+    )
 
 
 def schema() -> dict[str, object]:
@@ -225,7 +232,7 @@ class App:
                 return schedule.due_visits(tx, self.settings, now)
             if step == "publish":
                 return schedule.due_publications(
-                    self.settings, lambda name: stale(tx, name, self.settings, self.templates)
+                    self.settings, lambda name: stale(tx, name, self.settings, self.templates, now)
                 )
             if step == "compose":
                 return schedule.due_issues(tx, self.settings, now)
@@ -316,8 +323,12 @@ class App:
             RenderError: its template cannot be used.
         """
         with self.store.read() as tx:
-            shown = newest(tx, self.settings)
+            shown = newest(tx, self.settings, self.templates, self.clock())
         return front(self.templates, self.settings.model_site(), shown)
+
+    def choice(self, tx: Tx, publication: str) -> Choice:
+        """What is in a publication now, as long as that transaction is open."""
+        return Choice(tx, publication, self.settings, self.templates, self.clock())
 
     def opml(self) -> Document:
         """All feeds in one file."""

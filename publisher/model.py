@@ -95,6 +95,10 @@ class Entry(Item):
     """The number of the first entry, of whichever source, that told the same; its own where it is the first."""
     also_in: tuple[Mention, ...] = ()
     """Which other sources of the publication tell the same, those that told it first coming first."""
+    section: str = ""
+    """The heading that a publication's rules put it under; the store knows of none."""
+    pinned: bool = False
+    """Whether they put it first."""
 
     @property
     def moment(self) -> datetime:
@@ -173,6 +177,8 @@ class Publication:
     """The feed formats it is published in; the templates link only to those."""
     archive: bool = False
     """Whether anybody may read its past issues in the browser."""
+    sections: tuple[str, ...] = ()
+    """The headings that its entries may be under, in their order."""
 
     def address(self, file: str = "") -> str:
         """The public address of one of its files, of its page without one."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
 from publisher.model import ENTRY_SLOT, Work, digest_name, member_of, source_name
+from publisher.selection import reach
 from publisher.store import Audience, Due, PublicationState, Tx
 from publisher.timetable import (
     EACH_ENTRY,
@@ -120,7 +121,8 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
 
 def next_moment(tx: Tx, now: datetime) -> datetime | None:
     """When something will be due next of which no timetable tells."""
-    return tx.sources.next_moment(now)
+    moments = filter(None, [tx.sources.next_moment(now), tx.publications.next_moment(now)])
+    return min(moments, default=None)
 
 
 def _host(source: SourceSettings, url: str) -> str:
@@ -162,7 +164,7 @@ def _latest(tx: Tx, settings: Settings, frequency: str, state: PublicationState,
     if not state.opened:
         return _Slot(f"first {state.known.isoformat()}")
     if digest.frequencies[frequency] == EACH_ENTRY:
-        last = tx.entries.last_number()
+        last = reach(tx, settings, publication, state.since, now)
         return _Slot(f"{ENTRY_SLOT}{last}", visits=True) if last > state.since else None
     if digest.by_readers_clocks and (times := wall_times(digest.frequencies[frequency])):
         return _latest_wall(tx, settings, times, state, now)

@@ -576,8 +576,6 @@ def test_a_half_written_file_is_faulty_and_no_more(faults: Faults, data: st.Data
 # --- what is not yet known -------------------------------------------------------------------------------------------
 
 LATER = {
-    "publications.everything.rules",
-    "publications.everything.settle",
     "publications.weekly.digest.approve",
     "channels.team.kind",
     "tracking",

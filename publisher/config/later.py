@@ -10,8 +10,6 @@ _LATER = {
     "tracking",
     "alerts",
     "metrics",
-    "publications.*.rules",
-    "publications.*.settle",
     "publications.*.digest.approve",
     "channels.*.kind=chat",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from dataclasses import Field as DataclassField
 from datetime import date, timedelta
@@ -28,9 +28,11 @@ from publisher.config.places import Place
 from publisher.config.types import (
     SUBSCRIBER,
     ChannelName,
+    Condition,
     DatabaseAddress,
     DigestZone,
     Endpoint,
+    Heading,
     Interval,
     Language,
     Line,
@@ -39,6 +41,8 @@ from publisher.config.types import (
     Name,
     Network,
     Once,
+    Patience,
+    PlainCondition,
     PublicationName,
     Schedules,
     SiteAddress,
@@ -46,6 +50,7 @@ from publisher.config.types import (
     SourceName,
     TemplateName,
     Version,
+    Wording,
     ZoneName,
 )
 from publisher.model import Offer, Publication, Site, Voices, digest_name, source_name
@@ -53,6 +58,9 @@ from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, S
 
 Kinds = Mapping[str, type[Any]]
 """The kinds of one room by name; each a frozen dataclass whose fields are its options."""
+
+Judges = Mapping[str, Callable[[str], None]]
+"""Who says of a ``condition`` or a ``wording``, by these names, what is wrong with it: each raises a ValueError."""
 
 
 class _Part(BaseModel):
@@ -297,6 +305,36 @@ class TopicSettings(_Part):
         return self
 
 
+ACTS = ("drop", "keep", "tag", "retitle", "section", "pin")
+"""What a rule can do."""
+
+
+class RuleSettings(_Part):
+    """One rule: what it does, and to which entries.
+
+    Conditions are expressions (Jinja2) that know nothing but the `entry`.
+    """
+
+    drop: Condition | None = Field(default=None, description="Leave out the entries for which this holds.")
+    keep: Condition | None = Field(
+        default=None, description="Of all entries have only those for which this, or another `keep`, holds."
+    )
+    tag: Wording | None = Field(default=None, description="Give it this tag; {{ … }} is filled in.")
+    retitle: Wording | None = Field(default=None, description="Give it this title; {{ … }} is filled in.")
+    section: Heading | None = Field(default=None, description="Put it under this heading.")
+    pin: PlainCondition | None = Field(default=None, description="Put those first for which this holds; `true`: all.")
+    when: Condition | None = Field(default=None, description="Do so only where this holds; left out: always.")
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        acts = [name for name in ACTS if getattr(self, name) is not None]
+        if len(acts) != 1:
+            raise ValueError(f"a rule does one thing: write one of {', '.join(ACTS)}")
+        if self.when is not None and acts[0] in ("drop", "keep"):
+            raise ValueError(f"`{acts[0]}` says itself of which entries: join the two conditions by `and`")
+        return self
+
+
 class PublicationSettings(_Heir):
     """A selection of entries, and what is made of it."""
 
@@ -310,6 +348,14 @@ class PublicationSettings(_Heir):
         default=(),
         description="The sources whose words are taken where several tell the same story, the best first; else those "
         "of the one that told it first.",
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        default=(), description="Which of their entries are in it, and how; done one after the other."
+    )
+    settle: Patience | None = Field(
+        default=None,
+        description="How long an entry must not have changed before it is published or mailed, at most a day; left "
+        "out: it need not wait.",
     )
     feeds: FeedSettings = Field(default=FeedSettings(), description="Its feeds and pages.")
     topics: dict[Name, TopicSettings] = Field(default={}, description="The parts of it that readers choose from.")
@@ -515,15 +561,17 @@ class Settings(_Part):
             timezone=self.zone_of(name),
             formats=part.feeds.formats,
             archive=self.has_archive,
+            sections=tuple(dict.fromkeys(rule.section for rule in part.rules if rule.section)),
         )
 
 
-def context(data: dict[str, Any], *, folder: Path, masks: dict[Place, str]) -> dict[str, Any]:
+def context(data: dict[str, Any], *, folder: Path, masks: dict[Place, str], judges: Judges) -> dict[str, Any]:
     """What options must know of the rest of the file; None for a room whose names cannot be told."""
     sources, channels = data.get("sources", {}), data["channels"]
     return {
         "folder": folder,
         "masks": masks,
+        "judges": judges,
         "inherited": _valid(Defaults, data.get("defaults")) | _valid(SiteSettings, data.get("site")),
         "sources": {"*", *sources} if isinstance(sources, dict) else None,
         "channels": set(channels) if isinstance(channels, dict) else None,

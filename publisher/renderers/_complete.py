@@ -46,6 +46,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``image`` is the first picture of the text where the source names none.
     - ``authors`` have names and no e-mail addresses: what is published is harvested.
     - ``also_in`` names a dozen sources at most, each on one line, with valid addresses.
+    - ``tags`` end with the section that it is in: in a feed it is one of its categories.
     - ``enclosures`` have a media type, and ``language`` is one or empty.
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
     """
@@ -60,7 +61,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         summary=summary or escape(html.excerpt(beginning, _SUMMARY), quote=False),
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
-        tags=tuple(dict.fromkeys(filter(None, map(one_line, entry.tags)))),
+        tags=tuple(dict.fromkeys(filter(None, map(one_line, (*entry.tags, entry.section))))),
         image=_address(entry.image or html.first_image(content or summary), publication),
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
@@ -88,6 +89,16 @@ def with_mentions(entry: Entry, templates: Templates, language: str, *, full: bo
     if full and entry.content:
         return replace(entry, content=entry.content + mentions)
     return replace(entry, summary=entry.summary + mentions)
+
+
+def arranged(entries: Iterable[Entry], publication: Publication) -> tuple[Entry, ...]:
+    """In the order of a page or a mail: what is pinned, what is under no heading, then heading by heading.
+
+    Within each part they stay as they were.  What is pinned stands above all headings, and is under none.
+    """
+    places = {section: place for place, section in enumerate(("", *publication.sections))}
+    placed = [replace(one, section="") if one.pinned or one.section not in places else one for one in entries]
+    return tuple(sorted(placed, key=lambda one: (not one.pinned, places[one.section])))
 
 
 def legal(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from publisher.model import Document, Publication, Selection, Site
-from publisher.renderers._complete import complete
+from publisher.renderers._complete import arranged, complete
 from publisher.templating import Templates
 
 _FEEDS = {
@@ -35,15 +35,16 @@ class Page:
             site=publication.site,
             language=publication.language,
             feeds=_feeds(publication),
-            entries=_completed(subject).entries,
+            entries=arranged(_completed(subject).entries, publication),
             full=subject.full,
             updated=subject.updated,
             offers=[subject.offer] if subject.offer else [],
             issues=subject.issues,
         )
+        style = self.templates.render("style.css.j2", sections=publication.sections)
         return (
             Document(name="index.html", media_type="text/html", body=page.encode()),
-            Document(name="style.css", media_type="text/css", body=self.templates.render("style.css.j2").encode()),
+            Document(name="style.css", media_type="text/css", body=style.encode()),
         )
 
 

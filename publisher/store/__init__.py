@@ -41,6 +41,7 @@ from publisher.store.rows import (
     Suppression,
     Twin,
     Waiting,
+    Young,
 )
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ __all__ = [
     "Twin",
     "Tx",
     "Waiting",
+    "Young",
     "open_store",
 ]
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from publisher.model import Entry, Item
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
-from publisher.store.rows import Arrival, Known, Twin, Waiting
+from publisher.store.rows import Arrival, Known, Twin, Waiting, Young
 from publisher.store.stories import Stories
 from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, traces, versions
 
@@ -300,6 +300,33 @@ class Entries(Concern):
             newest = newest.where(entries.c.member == member, entries.c.member != "")
         ordered = newest.order_by(entries.c.moment.desc(), entries.c.number.desc()).limit(limit)
         return list(self._connection.scalars(ordered))
+
+    def young(self, sources: Collection[str], after: datetime) -> tuple[Young, ...]:
+        """The news that arrived in these sources after a moment, in order of arrival; without what was edited so often
+        that not all of its former versions are kept.
+        """
+        # Numbers ascend with arrivals, so that only the young ones are read, and the first that is not.
+        older = select(entries.c.number).where(entries.c.arrived <= after).order_by(entries.c.number.desc()).limit(1)
+        whole = entries.c.version <= _FORMER
+        news = (entries.c.source.in_(sources), ~entries.c.backlog, _remembered, whole)
+        found = select(entries.c.number, entries.c.arrived, entries.c.changed, entries.c.version)
+        last_old = self._connection.scalar(older) or 0
+        rows = self._connection.execute(
+            found.where(entries.c.number > last_old, *news).order_by(entries.c.number)
+        ).all()
+        former: dict[int, list[datetime]] = {row.number: [] for row in rows if row.version > 1}
+        for chunk in chunks(former):
+            edits = select(versions.c.number, versions.c.changed).where(versions.c.number.in_(chunk))
+            for number, changed in self._connection.execute(edits):
+                former[number].append(changed)
+        return tuple(
+            Young(
+                number=row.number,
+                arrived=row.arrived,
+                changes=(*former[row.number], row.changed) if row.version > 1 else (),
+            )
+            for row in rows
+        )
 
     def last_number(self) -> int:
         """The number of the entry that arrived last; 0 when there is none."""

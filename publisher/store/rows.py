@@ -92,6 +92,16 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Young:
+    """News that arrived not long ago, and how it fared since."""
+
+    number: int
+    arrived: datetime
+    changes: tuple[datetime, ...] = ()
+    """When it was edited; in any order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
     """An entry that tells a certain story."""
 
