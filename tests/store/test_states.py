@@ -183,3 +183,18 @@ def test_a_later_process_of_the_same_number_is_another():
 @pytest.mark.parametrize("owner", ["elsewhere:1:x", "", "me", "a:b:c", ":::", f"{this_process().split(':')[0]}:x:1"])
 def test_owners_elsewhere_and_other_names_are_never_dead(owner: str):
     assert dead({owner}) == set()
+
+
+def test_when_something_will_have_settled_is_kept_with_the_stamp(tx: Tx):
+    for name in ("all", "weekly"):
+        tx.publications.put(PublicationState(name=name, known=NOW))
+    assert tx.publications.next_moment(NOW) is None
+    tx.publications.stamp("all", "a", next_at=LONG_AFTER, error="rule 1 failed")
+    tx.publications.stamp("weekly", "b", next_at=LATER)
+    assert tx.publications.get("all") == PublicationState(
+        name="all", known=NOW, stamp="a", next_at=LONG_AFTER, error="rule 1 failed"
+    )
+    assert tx.publications.next_moment(NOW) == LATER
+    assert tx.publications.next_moment(LATER) == LONG_AFTER
+    tx.publications.stamp("all", "c")
+    assert tx.publications.next_moment(LATER) is None
