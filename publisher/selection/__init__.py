@@ -126,7 +126,7 @@ class Choice:
                 yield replace(waiting, entry=entry, twins=tuple(filter(None, map(self._twin, waiting.twins))))
 
     def shown(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-        """These as they are shown, in the same order: in the words of the source that is preferred, the others named."""
+        """These as they are shown, in the same order: in a preferred source's words, and the others named."""
         after = self.tx.stories.shown(entries, self.settings.voices(self.name))
         return tuple(self._in_words_of(one, better) for one, better in zip(entries, after, strict=True))
 
