@@ -151,7 +151,7 @@ class Stories(Concern):
         return tuple(_shown(entry, groups.get(entry.story, ()), others, names) for entry in told)
 
     def _entries(self, numbers: Collection[int]) -> dict[int, Entry]:
-        from publisher.store.entries import entry
+        from publisher.store.entries import entry  # there entries are added, which asks this module
 
         rows: list[Row[Any]] = []
         for chunk in chunks(numbers):
