@@ -177,6 +177,8 @@ hubs = Table(
     Column("topic", Words, nullable=False),
     Column("token", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    # Where the hub was told to push to; empty while it was told nothing.
+    Column("callback", Text, nullable=False),
     Column("state", Text, nullable=False),
     # When the lease ends.
     Column("until", Moment),
