@@ -518,6 +518,8 @@ class Service:
         return Local(app.do, self._tell)
 
     def _tell(self, report: Report) -> None:
+        if report.again and report.well:  # what fails waits for the next sweep, else it would fail without a pause
+            self._wake.set()
         log, fields = logger(), {"subject": report.work.subject, "result": report.words}
         if not report.well:
             log.warning(report.work.step, **fields, exc_info=report.fault)
