@@ -16,14 +16,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from publisher import html
+from publisher import html, sources
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
-from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
-from publisher.net import Net
-from publisher.rhythm import UNKNOWN, interval, jitter, next_visit
-from publisher.store import Arrival, Known, SourceState, Store, Tx
+from publisher.model import Author, Clock, Done, Enclosure, Harvest, Hub, Item, Later, Never, Outcome, Work
+from publisher.net import Answer, Net
+from publisher.rhythm import UNKNOWN, interval, jitter, next_visit, relaxed
+from publisher.store import Arrival, HubRow, Known, Push, SourceState, Store, Tx
 from publisher.timetable import every
+from publisher.tokens import unguessable
+from publisher.websub import chosen
 
 _NAMESPACE = uuid.UUID("6d2b5a52-6b0f-5c35-9a4e-0f3f6c1f7a11")
 _NOT_IN_IRIS = r"\s\x00-\x1f\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff"  # RFC 3987 section 2.2
@@ -35,6 +37,11 @@ _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|_hsenc|_hsmi", re.IGNORECASE)
 _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated today may still be news
 _LONGEST_PAUSE = timedelta(days=1)
+_AGAIN = timedelta(minutes=1)
+"""However often a hub says that there is something new, so long lies between two visits."""
+_PATIENCE = 3
+"""After as many questions without an answer the next one of several hubs is asked."""
+_MISSED = "a visit found what it had not pushed"
 _TOLD = 20
 """By the dates of as many entries the rhythm of a source is known."""
 _SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
@@ -101,6 +108,54 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
+def receive_from_hub(name: str, pushed: Answer, settings: Settings, *, store: Store, clock: Clock) -> Received | None:
+    """Keep the new entries of what a hub pushed; identities and backlog are what they would be at a visit.
+
+    A hub may push late, twice, or less of an entry than the source itself tells.  So what is known already stays as it
+    is; where something of it differs, and where what was pushed cannot be read, or is nothing but a sign that there is
+    something new, the source is visited at once.
+
+    Args:
+        name: what is visited.
+        pushed: what came, as if it had been fetched from the topic.
+
+    Returns:
+        What became of it; None where the source is visited instead.
+
+    Raises:
+        StoreError: nothing was kept.
+    """
+    source = settings.source(name)
+    items = _pushed_items(source, pushed)
+    with store.write() as tx:
+        tx.entries.hold()  # a visit that brings the same at the same moment finds it known
+        now, state = clock(), tx.sources.get(name)
+        if items is None or state is None or state.since is None or state.fingerprint != source.fingerprint:
+            tx.sources.hasten(name, now, _AGAIN)
+            return None
+        found = _found(tx, source, items, News.of(state, same=True), whole=False)
+        arrived = _add(tx, source, found, now)
+        if found.revisions:
+            tx.sources.hasten(name, now, _AGAIN)
+        hub = tx.hubs.get(name)
+        if hub and hub.pushes(now) and (arrived or hub.error):
+            tx.hubs.put(replace(hub, state=Push.PROVEN if arrived else hub.state, error=""))
+    return Received(arrived=arrived, edited=0, unchanged=len(items) - arrived)
+
+
+def _pushed_items(source: SourceSettings, pushed: Answer) -> list[Item] | None:
+    """What a hub pushed, fit to keep; None where only a visit can tell."""
+    try:
+        harvest = sources.pushed(source.options, pushed) if pushed.body else None
+    except SourceError:
+        return None
+    if harvest is None:
+        return None
+    items = [item for raw in harvest.items if tells(item := tidy(raw, harvest.link))]
+    # Without guids, what an item is known by depends on what else the source lists, and a hub leaves out what is old.
+    return items if all(item.guid for item in items) else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Visit:
     """One visit, and how it is recorded."""
@@ -122,7 +177,8 @@ class _Visit:
         with self.store.write() as tx:
             arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
             words = _words(harvest, arrived, edited)
-            tx.sources.put(_well(self.state, self.source, harvest, now, self._next(tx, harvest, now)))
+            hub = self._hub(tx, harvest, arrived, now)
+            tx.sources.put(_well(self.state, self.source, harvest, now, self._next(tx, harvest, hub, now)))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
         return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
 
@@ -136,7 +192,23 @@ class _Visit:
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
 
-    def _next(self, tx: Tx, harvest: Harvest, now: datetime) -> datetime | None:
+    def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:
+        """Take note of the hub that the source names, and of what it should have pushed; returns how it stands."""
+        known = tx.hubs.get(self.state.name)
+        if harvest.gone or not harvest.unchanged:
+            wanted = following(known, None if harvest.gone else harvest.hub, self.state.name, now)
+            if wanted is not known:
+                if known:
+                    tx.hubs.leave(known, now)
+                if wanted:
+                    tx.hubs.put(wanted)
+                return wanted
+        if known and known.state is Push.PROVEN and arrived:
+            known = replace(known, state=Push.ACTIVE, error=_MISSED)
+            tx.hubs.put(known)
+        return known
+
+    def _next(self, tx: Tx, harvest: Harvest, hub: HubRow | None, now: datetime) -> datetime | None:
         """When to come again, after a visit that went well."""
         if harvest.gone:
             return None
@@ -145,23 +217,34 @@ class _Visit:
             planned = every(usual, spread=self.state.name).next(now)
         else:
             planned = now + interval(tx.entries.moments(self.source.name, _TOLD), now) * jitter(self.state.name, now)
+            if hub and hub.until and hub.state is Push.PROVEN:
+                planned = relaxed(planned, now, hub.until)
         return next_visit(planned, now, harvest.hints, adaptive=usual is None)
 
 
 def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, now: datetime) -> tuple[int, int]:
     """Write what is new and what was edited; returns how many of each."""
-    name = source.name
-    keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
-    known = tx.entries.known(name, keys, links)
-    found = changes(known, items, source=name, news=news, whole=not source.pushed)
+    found = _found(tx, source, items, news, whole=not source.pushed)
     for number, key in found.aliases:
-        tx.entries.alias(name, key, number)
+        tx.entries.alias(source.name, key, number)
     for number, item, mark in found.revisions:
         tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
-    arrived = tx.entries.add(name, found.arrivals, now)
+    return _add(tx, source, found, now), len(found.revisions)
+
+
+def _found(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, *, whole: bool) -> Changes:
+    """What these items change."""
+    keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
+    known = tx.entries.known(source.name, keys, links)
+    return changes(known, items, source=source.name, news=news, whole=whole)
+
+
+def _add(tx: Tx, source: SourceSettings, found: Changes, now: datetime) -> int:
+    """Write what is new; returns how many."""
+    arrived = tx.entries.add(source.name, found.arrivals, now)
     if arrived:
         _forget(tx, source, now)
-    return arrived, len(found.revisions)
+    return arrived
 
 
 def _well(
@@ -289,6 +372,23 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
         elif mark != entry.digest:
             revisions.append((entry.number, item, mark))
     return Changes(arrivals=tuple(reversed(arrivals)), revisions=tuple(revisions), aliases=tuple(aliases))
+
+
+def following(known: HubRow | None, hub: Hub | None, name: str, now: datetime) -> HubRow | None:
+    """The hub to follow after a visit: ``known`` itself where nothing changed, another one, or None.
+
+    Args:
+        known: the one that is followed until now.
+        hub: what the source says of its hubs.
+        name: what was visited.
+    """
+    if hub is None:
+        return None
+    failing = known is not None and known.failures >= _PATIENCE and not known.pushes(now)
+    url = chosen(hub.urls, known.hub if known else "", failing=failing)
+    if known and (known.hub, known.topic) == (url, hub.topic):
+        return known
+    return HubRow(name=name, hub=url, topic=hub.topic, token=unguessable(), secret=unguessable(), next_at=now)
 
 
 def tells(item: Item) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
 from publisher.model import ENTRY_SLOT, Work, digest_name, source_name
-from publisher.store import Audience, Due, PublicationState, Tx
+from publisher.store import Audience, Due, PublicationState, Push, Tx
 from publisher.timetable import (
     EACH_ENTRY,
     FURTHEST,
@@ -59,6 +59,7 @@ def register(tx: Tx, settings: Settings, now: datetime) -> None:
     missed.
     """
     _plan_visits(tx, settings, now)
+    _plan_hubs(tx, settings, now)
     for name in settings.publications:
         digest = settings.digests.get(name)
         plans = {key: f"{text} {digest.timezone}" for key, text in digest.frequencies.items()} if digest else {"": ""}
@@ -80,6 +81,18 @@ def _plan_visits(tx: Tx, settings: Settings, now: datetime) -> None:
             tx.sources.plan([name], plan, None if source.pushed else now)
     given_up = [name for name, plan in plans.items() if plan and source_name(name) not in settings.sources]
     tx.sources.plan(given_up, "", None)
+
+
+def _plan_hubs(tx: Tx, settings: Settings, now: datetime) -> None:
+    """Let hubs be asked anew where the address of the site is another one, and leave those of sources that are gone."""
+    for row in tx.hubs.all():
+        source = settings.sources.get(source_name(row.visited))
+        if row.state is Push.LEAVING:
+            continue
+        if source is None or source.pushed:
+            tx.hubs.leave(row, now)
+        elif not row.callback.startswith(f"{settings.site.url}/"):
+            tx.hubs.put(replace(row, state=Push.WANTED, until=None, next_at=now, failures=0))
 
 
 def _note(tx: Tx, publication: str, frequency: str, plan: str, now: datetime, *, opened: bool) -> None:
@@ -120,7 +133,17 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
 
 def next_moment(tx: Tx, now: datetime) -> datetime | None:
     """When something will be due next of which no timetable tells."""
-    return tx.sources.next_moment(now)
+    return min(filter(None, (tx.sources.next_moment(now), tx.hubs.next_moment(now))), default=None)
+
+
+def due_hubs(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The hubs that are to be asked to push, or to push no more."""
+    works = []
+    for row in tx.hubs.due(now):
+        source = settings.sources.get(source_name(row.visited))
+        lane = "" if source and source.private else urlsplit(row.hub).hostname or ""
+        works.append(Work(step="hubs", subject=row.name, lane=lane))
+    return works
 
 
 def _host(source: SourceSettings, url: str) -> str:

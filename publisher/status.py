@@ -8,8 +8,23 @@ from datetime import datetime
 from publisher.config import Settings
 from publisher.model import State
 from publisher.renderers import FILES
-from publisher.store import SourceState, Tx
+from publisher.store import HubRow, Push, SourceState, Tx
 from publisher.timetable import Timetable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatus:
+    """How it stands with the hub that a source names."""
+
+    url: str
+    pushes: bool
+    """It has confirmed that it pushes the source's entries, and that has not ended."""
+    proven: bool
+    """It has done so, and nothing was found since that it had not pushed: the source is visited more seldom."""
+    until: datetime | None
+    """When what it has confirmed ends, or has ended."""
+    error: str
+    """Why it does not, or what it has missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +42,8 @@ class SourceStatus:
     failures: int
     """In a row, until now."""
     error: str
+    hub: HubStatus | None
+    """None: it names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +160,7 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     """
     return Status(
         now=now,
-        sources=tuple(_sources(tx, settings)),
+        sources=tuple(_sources(tx, settings, now)),
         publications=tuple(_publications(tx, settings, runs, now)),
         issues=tuple(_issues(tx)),
         channels=tuple(_channels(tx, settings)),
@@ -151,8 +168,9 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     )
 
 
-def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
+def _sources(tx: Tx, settings: Settings, now: datetime) -> list[SourceStatus]:
     states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
+    hubs = {row.name: _hub(row, now) for row in tx.hubs.all()}
     rows = []
     for name, source in settings.sources.items():
         state = states.get(name) or SourceState(name=name)
@@ -166,9 +184,22 @@ def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
                 next=state.next_at,
                 failures=state.failures,
                 error="ended (410 Gone)" if state.gone else state.error,
+                hub=hubs.get(name),
             )
         )
     return rows
+
+
+def _hub(row: HubRow, now: datetime) -> HubStatus:
+    pushes = row.pushes(now)
+    waiting = "not confirmed by the hub yet" if row.failures and not pushes else ""
+    return HubStatus(
+        url=row.hub,
+        pushes=pushes,
+        proven=pushes and row.state is Push.PROVEN,
+        until=row.until,
+        error=row.error or waiting,
+    )
 
 
 def _bounces(tx: Tx, settings: Settings) -> str:

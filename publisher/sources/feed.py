@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -12,14 +12,17 @@ from pydantic import Field
 
 from publisher.confine import confined
 from publisher.errors import SourceError
-from publisher.model import Author, Cursor, Enclosure, Harvest, Item
+from publisher.html import absolute
+from publisher.model import Author, Cursor, Enclosure, Harvest, Hub, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._visit import visit
+from publisher.websub import linked
 
 _CPU = timedelta(seconds=4.5)
 """A feed of a megabyte takes one; no feed shall hold up the others for more than five."""
+_HUBS, _LONGEST_ADDRESS = 5, 2000
 _PARSE = "publisher.sources._syndicated:parse"
 _ACCEPTED = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, "
@@ -56,13 +59,21 @@ class Feed:
         found = visit(self.url, known, net, {"Accept": _ACCEPTED})
         if isinstance(found, Harvest):
             return found
-        harvest = _harvest(_read(found.answer), found.cursor)
+        harvest = _harvest(_read(found.answer), found.cursor, found.answer)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
                 f"{urlsplit(found.answer.url).netloc} sent a feed without entries, where there were {known['items']}",
                 hint="if it is meant to be empty, remove the source",
             )
         return with_texts(harvest, known, net, found.answer.url) if self.full_text else harvest
+
+    def read_pushed(self, pushed: Answer) -> Harvest | None:
+        """What a hub pushed: the feed, or the part of it that is new; None where only a visit brings all of an entry.
+
+        Raises:
+            SourceError: it is no feed, or not a whole one.
+        """
+        return None if self.full_text else _harvest(_read(pushed), {}, pushed)
 
 
 def _read(answer: Answer) -> dict[str, Any]:
@@ -73,14 +84,31 @@ def _read(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _harvest(found: Mapping[str, Any], cursor: Cursor) -> Harvest:
+def _harvest(found: Mapping[str, Any], cursor: Cursor, answer: Answer) -> Harvest:
     return Harvest(
         items=tuple(map(_item, found["items"])),
         cursor={**cursor, "items": str(len(found["items"]))},
         title=found["title"],
         link=found["link"],
         notes=tuple(found["notes"]),
+        hub=_hub(found, answer),
     )
+
+
+def _hub(found: Mapping[str, Any], answer: Answer) -> Hub | None:
+    """Who pushes it: as the headers tell, else as the feed itself does (WebSub section 4)."""
+    header = answer.headers.get("Link", "")
+    hubs, topics = _addresses(linked(header, "hub"), answer), _addresses(linked(header, "self"), answer)
+    if not hubs:
+        hubs, topics = _addresses(found["hubs"], answer), [*_addresses([found["self"]], answer), *topics]
+    # Some name a hub and forget themselves: then it is known by the address at which it was found.
+    return Hub(topic=[*topics, *_addresses([found["self"]], answer), answer.url][0], urls=tuple(hubs)) if hubs else None
+
+
+def _addresses(found: Sequence[str], answer: Answer) -> list[str]:
+    """Those that are addresses of the web, absolute, and of sane length."""
+    made = (absolute(address, answer.url) for address in found[:_HUBS] if address)
+    return [address for address in made if address.startswith("http") and len(address) <= _LONGEST_ADDRESS]
 
 
 def _item(raw: Mapping[str, Any]) -> Item:

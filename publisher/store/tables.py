@@ -172,7 +172,7 @@ Index("ix_sources_untold", sources.c.name, sqlite_where=_untold, postgresql_wher
 hubs = Table(
     "hubs",
     metadata,
-    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("hub", Words, nullable=False),
     Column("topic", Words, nullable=False),
     Column("token", Text, nullable=False),

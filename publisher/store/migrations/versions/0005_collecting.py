@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_traces_number"), "traces", ["number"])
     op.create_table(
         "hubs",
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("hub", sa.Text(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
@@ -43,7 +43,7 @@ def upgrade() -> None:
         sa.Column("next_at", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("source", name=op.f("pk_hubs")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_hubs")),
         sa.UniqueConstraint("token", name=op.f("uq_hubs_token")),
     )
     op.create_index(op.f("ix_hubs_next_at"), "hubs", ["next_at"])
