@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from publisher.model import Author, Cursor, Enclosure, Harvest, Hub, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
-from publisher.sources._visit import visit
+from publisher.sources._manners import KEY, freshness, hints
+from publisher.sources._visit import Found, visit
 from publisher.websub import linked
 
 _CPU = timedelta(seconds=4.5)
@@ -48,8 +50,9 @@ class Feed:
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the feed.
 
-        The cursor is that of ``visit`` and of ``with_texts``, and ``items`` (their number).  It comes from bodies that
-        were read to their end only, so that a broken answer never hides what is in the next one.
+        The cursor is that of ``visit`` and of ``with_texts``, ``items`` (their number) and ``hints`` (what the feed
+        asks for).  It comes from bodies that were read to their end only, so that a broken answer never hides what is
+        in the next one.
 
         Raises:
             NetError: no answer to work with.
@@ -58,8 +61,8 @@ class Feed:
         known = cursor or {}
         found = visit(self.url, known, net, {"Accept": _ACCEPTED})
         if isinstance(found, Harvest):
-            return found
-        harvest = _harvest(_read(found.answer), found.cursor, found.answer)
+            return replace(found, hints=hints(known, found.hints))
+        harvest = _harvest(_read(found.answer), found)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
                 f"{urlsplit(found.answer.url).netloc} sent a feed without entries, where there were {known['items']}",
@@ -73,7 +76,7 @@ class Feed:
         Raises:
             SourceError: it is no feed, or not a whole one.
         """
-        return None if self.full_text else _harvest(_read(pushed), {}, pushed)
+        return None if self.full_text else _harvest(_read(pushed), Found(pushed, {}))
 
 
 def _read(answer: Answer) -> dict[str, Any]:
@@ -84,14 +87,16 @@ def _read(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _harvest(found: Mapping[str, Any], cursor: Cursor, answer: Answer) -> Harvest:
+def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
+    cursor = {**found.cursor, "items": str(len(read["items"])), KEY: json.dumps(read["hints"])}
     return Harvest(
-        items=tuple(map(_item, found["items"])),
-        cursor={**cursor, "items": str(len(found["items"]))},
-        title=found["title"],
-        link=found["link"],
-        notes=tuple(found["notes"]),
-        hub=_hub(found, answer),
+        items=tuple(map(_item, read["items"])),
+        cursor=cursor,
+        title=read["title"],
+        link=read["link"],
+        notes=tuple(read["notes"]),
+        hints=hints(cursor, freshness(found.answer)),
+        hub=_hub(read, found.answer),
     )
 
 
