@@ -19,9 +19,24 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from publisher import html, sources
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
-from publisher.model import Author, Clock, Done, Enclosure, Harvest, Hub, Item, Later, Never, Outcome, Work
+from publisher.model import (
+    Author,
+    Clock,
+    Done,
+    Enclosure,
+    Harvest,
+    Hub,
+    Item,
+    Later,
+    ListedFeed,
+    Never,
+    Outcome,
+    Work,
+    member_of,
+)
 from publisher.net import Answer, Net
 from publisher.rhythm import UNKNOWN, interval, jitter, next_visit, relaxed
+from publisher.sources import Source
 from publisher.store import Arrival, HubRow, Known, Push, SourceState, Store, Tx
 from publisher.timetable import every
 from publisher.tokens import unguessable
@@ -64,10 +79,10 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         if not tx.runs.claim(work.run, work.slot, clock()):
             return Done("this slot has run")
         state = tx.sources.get(work.subject) or SourceState(name=work.subject)
-    visit = _Visit(store, work, source, state)
+    visit = _Visit(store, work, source, state, *_target(source, state))
     try:
         bounded = net.bound(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
-        harvest = source.options.fetch(state.cursor if visit.same else None, bounded)
+        harvest = visit.options.fetch(state.cursor if visit.same else None, bounded)
     except PublisherError as error:
         return visit.failed(error, clock())
     except Exception as error:
@@ -103,8 +118,8 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
     with store.write() as tx:
         tx.entries.hold()  # who pushes the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
-        arrived, edited = _write(tx, source, items, News.pushed(state, now), now)
-        tx.sources.put(_well(state, source, harvest, now, next_at=None))
+        arrived, edited = _write(tx, source, items, visited=name, news=News.pushed(state, now), now=now)
+        tx.sources.visited(_well(state, source.fingerprint, harvest, now, next_at=None))
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
@@ -126,15 +141,17 @@ def receive_from_hub(name: str, pushed: Answer, settings: Settings, *, store: St
         StoreError: nothing was kept.
     """
     source = settings.source(name)
-    items = _pushed_items(source, pushed)
+    with store.read() as tx:
+        options, fingerprint = _target(source, tx.sources.get(name) or SourceState(name=name))
+    items = _pushed_items(options, pushed)
     with store.write() as tx:
         tx.entries.hold()  # a visit that brings the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name)
-        if items is None or state is None or state.since is None or state.fingerprint != source.fingerprint:
+        if items is None or state is None or state.since is None or state.fingerprint != fingerprint:
             tx.sources.hasten(name, now, _AGAIN)
             return None
-        found = _found(tx, source, items, News.of(state, same=True), whole=False)
-        arrived = _add(tx, source, found, now)
+        found = _found(tx, source, items, visited=name, news=News.of(state, same=True), whole=False)
+        arrived = _add(tx, source, found, visited=name, now=now)
         if found.revisions:
             tx.sources.hasten(name, now, _AGAIN)
         hub = tx.hubs.get(name)
@@ -143,10 +160,10 @@ def receive_from_hub(name: str, pushed: Answer, settings: Settings, *, store: St
     return Received(arrived=arrived, edited=0, unchanged=len(items) - arrived)
 
 
-def _pushed_items(source: SourceSettings, pushed: Answer) -> list[Item] | None:
+def _pushed_items(source: Source, pushed: Answer) -> list[Item] | None:
     """What a hub pushed, fit to keep; None where only a visit can tell."""
     try:
-        harvest = sources.pushed(source.options, pushed) if pushed.body else None
+        harvest = sources.pushed(source, pushed) if pushed.body else None
     except SourceError:
         return None
     if harvest is None:
@@ -154,6 +171,14 @@ def _pushed_items(source: SourceSettings, pushed: Answer) -> list[Item] | None:
     items = [item for raw in harvest.items if tells(item := tidy(raw, harvest.link))]
     # Without guids, what an item is known by depends on what else the source lists, and a hub leaves out what is old.
     return items if all(item.guid for item in items) else None
+
+
+def _target(source: SourceSettings, state: SourceState) -> tuple[Source, str]:
+    """What is visited, the source itself or a feed that it lists; and a mark of its options."""
+    if not state.url:
+        return source.options, source.fingerprint
+    feed = source.options.feed(state.url)
+    return feed, hashlib.sha256(repr(feed).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +190,31 @@ class _Visit:
     source: SourceSettings
     state: SourceState
     """Before the visit."""
+    options: Source
+    fingerprint: str
 
     @property
     def same(self) -> bool:
         """Whether the options are those of the last visit."""
-        return self.state.fingerprint == self.source.fingerprint
+        return self.state.fingerprint == self.fingerprint
 
     def keep(self, harvest: Harvest, now: datetime) -> Outcome:
         """Write entries, cursor and health, in one transaction."""
         items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
         with self.store.write() as tx:
-            arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
-            words = _words(harvest, arrived, edited)
+            news = News.of(self.state, same=self.same)
+            arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
+            followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
+            words = followed.words if followed else _words(harvest, arrived, edited)
             hub = self._hub(tx, harvest, arrived, now)
-            tx.sources.put(_well(self.state, self.source, harvest, now, self._next(tx, harvest, hub, now)))
+            again = self._hastened(tx, self._next(tx, harvest, hub, now), now)
+            tx.sources.visited(_well(self.state, self.fingerprint, harvest, now, again))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
-        return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
+        return (
+            Never(words)
+            if harvest.gone
+            else Done(words, changed=bool(arrived or edited or (followed and followed.new)))
+        )
 
     def failed(self, error: PublisherError, now: datetime) -> Outcome:
         """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
@@ -188,7 +222,7 @@ class _Visit:
         pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
         again = now + pause if pause else every(usual, spread=self.state.name).next(now)
         with self.store.write() as tx:
-            tx.sources.put(replace(self.state, tried=now, failures=failures, error=error.words, next_at=again))
+            tx.sources.visited(replace(self.state, tried=now, failures=failures, error=error.words, next_at=again))
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
 
@@ -216,44 +250,72 @@ class _Visit:
         if usual is not None:
             planned = every(usual, spread=self.state.name).next(now)
         else:
-            planned = now + interval(tx.entries.moments(self.source.name, _TOLD), now) * jitter(self.state.name, now)
+            moments = tx.entries.moments(self.source.name, _TOLD, member=member_of(self.state.name))
+            planned = now + interval(moments, now) * jitter(self.state.name, now)
             if hub and hub.until and hub.state is Push.PROVEN:
                 planned = relaxed(planned, now, hub.until)
         return next_visit(planned, now, harvest.hints, adaptive=usual is None)
 
+    def _hastened(self, tx: Tx, planned: datetime | None, now: datetime) -> datetime | None:
+        """``planned``, or soon, where a hub has told of something new while this visit was made."""
+        found = tx.sources.get(self.state.name)
+        moved = found and found.next_at and found.plan == self.state.plan and found.next_at != self.state.next_at
+        if planned and moved and found and found.next_at and found.next_at <= now + _AGAIN:
+            return min(planned, now + _AGAIN)
+        return planned
 
-def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, now: datetime) -> tuple[int, int]:
-    """Write what is new and what was edited; returns how many of each."""
-    found = _found(tx, source, items, news, whole=not source.pushed)
+    def _follow(self, tx: Tx, feeds: Sequence[ListedFeed], now: datetime) -> Followed:
+        """Let the feeds that are new on the list be visited now, and those that are off it never again."""
+        listed = {f"{self.source.name}/{member_name(feed.url)}": feed for feed in feeds}
+        known = {name for name, plan in tx.sources.listed(self.source.name).items() if plan}
+        new = {name: feed for name, feed in listed.items() if name not in known}
+        tx.sources.follow(new, self.state.plan, now)
+        gone = known.difference(listed)
+        tx.sources.plan(gone, "", None)
+        for hub in filter(None, map(tx.hubs.get, gone)):
+            tx.hubs.leave(hub, now)
+        return Followed(feeds=len(listed), new=len(new), gone=len(gone))
+
+
+def _write(
+    tx: Tx, source: SourceSettings, items: Sequence[Item], *, visited: str, news: News, now: datetime
+) -> tuple[int, int]:
+    """Write what is new and what was edited; returns how many of each.
+
+    Args:
+        visited: the name of the source, or of a feed that it lists.
+    """
+    found = _found(tx, source, items, visited=visited, news=news, whole=not source.pushed)
     for number, key in found.aliases:
         tx.entries.alias(source.name, key, number)
     for number, item, mark in found.revisions:
         tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
-    return _add(tx, source, found, now), len(found.revisions)
+    return _add(tx, source, found, visited=visited, now=now), len(found.revisions)
 
 
-def _found(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, *, whole: bool) -> Changes:
+def _found(tx: Tx, source: SourceSettings, items: Sequence[Item], *, visited: str, news: News, whole: bool) -> Changes:
     """What these items change."""
-    keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
-    known = tx.entries.known(source.name, keys, links)
-    return changes(known, items, source=source.name, news=news, whole=whole)
+    member = member_of(visited)
+    keys, links = {key_of(item, member) for item in items}, {link_key(item.link) for item in items} - {""}
+    known = tx.entries.known(source.name, keys, links, member=member)
+    return changes(known, items, source=visited, news=news, whole=whole)
 
 
-def _add(tx: Tx, source: SourceSettings, found: Changes, now: datetime) -> int:
+def _add(tx: Tx, source: SourceSettings, found: Changes, *, visited: str, now: datetime) -> int:
     """Write what is new; returns how many."""
-    arrived = tx.entries.add(source.name, found.arrivals, now)
+    arrived = tx.entries.add(source.name, found.arrivals, now, member=member_of(visited))
     if arrived:
         _forget(tx, source, now)
     return arrived
 
 
 def _well(
-    state: SourceState, source: SourceSettings, harvest: Harvest, now: datetime, next_at: datetime | None
+    state: SourceState, fingerprint: str, harvest: Harvest, now: datetime, next_at: datetime | None
 ) -> SourceState:
     """How a source is that has brought something."""
     return replace(
         state,
-        fingerprint=source.fingerprint,
+        fingerprint=fingerprint,
         cursor=harvest.cursor,
         title=harvest.title or state.title,
         since=state.since or now,
@@ -281,6 +343,21 @@ def _words(harvest: Harvest, arrived: int, edited: int) -> str:
         return "unchanged"
     counts = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
     return "; ".join([", ".join(counts) or "nothing new", *harvest.notes])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """How many feeds a list names, and what has changed on it."""
+
+    feeds: int
+    new: int
+    gone: int
+
+    @property
+    def words(self) -> str:
+        """For the operator."""
+        counts = [f"{self.new} new"] * bool(self.new) + [f"{self.gone} taken off"] * bool(self.gone)
+        return f"{self.feeds} feeds: {', '.join(counts) or 'nothing new'}"
 
 
 # --- the decisions, pure ---------------------------------------------------------------------------------------------
@@ -341,21 +418,22 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
     Args:
         known: the entries of the source that have a key or a link in common with ``items``.
         items: the harvest, tidied, newest first.
-        source: the source's name; part of the public identity of an entry whose own is no IRI.
+        source: the name of what was visited; part of the public identity of an entry whose own is no IRI.
         news: tells news from backlog.
         whole: the items are all that the source lists now; where they are not, as in a push, nothing can have vanished.
 
     An entry that comes under another guid, but with the link, the title and the date of one whose guid has vanished
     from the harvest, is that one: sites that move rewrite all guids at once, and nobody wants their archive by mail.
     """
+    member = member_of(source)
     by_key = {key: entry for entry in known for key in entry.keys}
-    present = {identity(item): link_key(item.link) for item in items}
+    present = {key_of(item, member): link_key(item.link) for item in items}
     missing = [entry for entry in known if whole and not entry.keys & present.keys()]
     vanished = {(entry.link_key, _fold(entry.title)): entry for entry in missing}
     shared = Counter(present.values())
     arrivals, revisions, aliases, seen = [], [], [], set[str]()
     for item in items:
-        key, link = identity(item), link_key(item.link)
+        key, link = key_of(item, member), link_key(item.link)
         if key in seen:
             continue
         entry = by_key.get(key)
@@ -416,6 +494,17 @@ def told_apart(items: Sequence[Item]) -> list[Item]:
         else item
         for item in items
     ]
+
+
+def member_name(url: str) -> str:
+    """Under what a feed of a list goes, beside the name of the list: the same for the same address."""
+    host = re.sub(r"[^a-z0-9.-]+", "-", urlsplit(url).hostname or "")
+    return f"{host[:60]}-{hashlib.blake2b(url.encode(errors='replace'), digest_size=6).hexdigest()}"
+
+
+def key_of(item: Item, member: str) -> str:
+    """What names an entry among all of its source: feeds of one list may use the same identities."""
+    return f"{member} {identity(item)}" if member else identity(item)
 
 
 def identity(item: Item) -> str:

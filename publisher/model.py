@@ -71,6 +71,8 @@ class Entry(Item):
     uid: str
     """Public identity, an IRI, the same in every feed for ever (RFC 4287 section 4.2.6)."""
     source: str
+    member: str = ""
+    """Of which of the feeds that its source lists; empty where that is not a list."""
     version: int = 1
     """1 when it arrived; one more for each edit."""
     arrived: datetime
@@ -108,6 +110,14 @@ class Hub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFeed:
+    """A feed that a list of feeds names."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """What one visit to a source brought back."""
 
@@ -126,6 +136,8 @@ class Harvest:
     hints: Hints = Hints()
     hub: Hub | None = None
     """None: nobody pushes its entries."""
+    feeds: tuple[ListedFeed, ...] | None = None
+    """What a list of feeds names; each is visited for itself, as a part of this source.  None: it does not say."""
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -341,6 +353,11 @@ def source_name(visited: str) -> str:
     ``planet``; of a source itself its own.
     """
     return visited.partition("/")[0]
+
+
+def member_of(visited: str) -> str:
+    """Which of the feeds that its source lists something visited is; empty for a source itself."""
+    return visited.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

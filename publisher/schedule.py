@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
-from publisher.model import ENTRY_SLOT, Work, digest_name, source_name
+from publisher.model import ENTRY_SLOT, Work, digest_name, member_of, source_name
 from publisher.store import Audience, Due, PublicationState, Push, Tx
 from publisher.timetable import (
     EACH_ENTRY,
@@ -75,18 +75,19 @@ def _plan_visits(tx: Tx, settings: Settings, now: datetime) -> None:
     What was planned before is kept otherwise: a restart makes no visit early.
     """
     plans = tx.sources.plans()
-    for name, source in settings.sources.items():
-        plan = f"{source.fingerprint} {source.every}"
+    for name in dict.fromkeys([*settings.sources, *(name for name, plan in plans.items() if plan)]):
+        source = settings.sources.get(source_name(name))
+        is_there = source is not None and (source.lists or not member_of(name))
+        plan = f"{source.fingerprint} {source.every}" if source and is_there else ""
         if plans.get(name) != plan:
-            tx.sources.plan([name], plan, None if source.pushed else now)
-    given_up = [name for name, plan in plans.items() if plan and source_name(name) not in settings.sources]
-    tx.sources.plan(given_up, "", None)
+            tx.sources.plan([name], plan, now if source and is_there and not source.pushed else None)
 
 
 def _plan_hubs(tx: Tx, settings: Settings, now: datetime) -> None:
-    """Let hubs be asked anew where the address of the site is another one, and leave those of sources that are gone."""
+    """Let hubs be asked anew where the address of the site is another one, and leave those of what is not visited."""
+    plans = tx.sources.plans()
     for row in tx.hubs.all():
-        source = settings.sources.get(source_name(row.visited))
+        source = settings.sources.get(source_name(row.visited)) if plans.get(row.visited) else None
         if row.state is Push.LEAVING:
             continue
         if source is None or source.pushed:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from publisher.config import Settings
-from publisher.model import State
+from publisher.config import Settings, SourceSettings
+from publisher.model import State, member_of, source_name
 from publisher.renderers import FILES
 from publisher.store import HubRow, Push, SourceState, Tx
 from publisher.timetable import Timetable
+
+_NAMED = 3
+"""As many of the feeds of a list that are unwell are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,9 @@ class SourceStatus:
     failures: int
     """In a row, until now."""
     error: str
-    hub: HubStatus | None
+    feeds: int = 0
+    """How many it lists."""
+    hub: HubStatus | None = None
     """None: it names none."""
 
 
@@ -170,24 +176,61 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
 
 def _sources(tx: Tx, settings: Settings, now: datetime) -> list[SourceStatus]:
     states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
-    hubs = {row.name: _hub(row, now) for row in tx.hubs.all()}
+    hubs = _hubs(tx, now)
+    feeds: dict[str, list[SourceState]] = {}
+    for state in states.values():
+        if state.plan and member_of(state.name):
+            feeds.setdefault(source_name(state.name), []).append(state)
     rows = []
     for name, source in settings.sources.items():
-        state = states.get(name) or SourceState(name=name)
-        rows.append(
-            SourceStatus(
-                name=name,
-                kind=source.kind,
-                title=source.title or state.title,
-                entries=counts.get(name, 0),
-                visited=state.visited,
-                next=state.next_at,
-                failures=state.failures,
-                error="ended (410 Gone)" if state.gone else state.error,
-                hub=hubs.get(name),
-            )
-        )
+        own = _source(source, states.get(name) or SourceState(name=name), counts.get(name, 0), hubs.get(name))
+        rows.append(_with_feeds(own, feeds[name]) if name in feeds else own)
     return rows
+
+
+def feeds_of(tx: Tx, settings: Settings, name: str, now: datetime) -> list[SourceStatus]:
+    """How the feeds are that a source lists, by name."""
+    counts, hubs, source = tx.entries.counts_by_member(name), _hubs(tx, now), settings.source(name)
+    states = [state for state in tx.sources.all() if state.plan and state.name.startswith(f"{name}/")]
+    return [
+        replace(
+            _source(source, state, counts.get(member_of(state.name), 0), hubs.get(state.name)),
+            kind="feed",
+        )
+        for state in states
+    ]
+
+
+def _source(source: SourceSettings, state: SourceState, entries: int, hub: HubStatus | None) -> SourceStatus:
+    return SourceStatus(
+        name=state.name,
+        kind=source.kind,
+        title=state.title if state.url else source.title or state.title,
+        entries=entries,
+        visited=state.visited,
+        next=state.next_at,
+        failures=state.failures,
+        error="ended (410 Gone)" if state.gone else state.error,
+        hub=hub,
+    )
+
+
+def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus:
+    """How a list is: it is well when all of its feeds are."""
+    unwell = [feed for feed in feeds if feed.error or feed.gone]
+    named = ", ".join(feed.url for feed in unwell[:_NAMED]) + (", …" if len(unwell) > _NAMED else "")
+    words = f"{len(unwell)} of {len(feeds)} feeds cannot be read: {named} (publisher source list {own.name})"
+    coming = [feed.next_at for feed in feeds if feed.next_at] + [own.next] * bool(own.next)
+    return replace(
+        own,
+        next=min(filter(None, coming), default=None),
+        error=own.error or (words if unwell else ""),
+        feeds=len(feeds),
+    )
+
+
+def _hubs(tx: Tx, now: datetime) -> dict[str, HubStatus]:
+    return {row.name: _hub(row, now) for row in tx.hubs.all()}
 
 
 def _hub(row: HubRow, now: datetime) -> HubStatus:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from publisher.cli._common import AsJson, Global, house, local, print_json, table
+from publisher.cli._common import WRONG, AsJson, Global, end, house, local, print_json, table
 
 if TYPE_CHECKING:
     from publisher.app import App
@@ -28,13 +28,18 @@ cli = typer.Typer(name="source", help="Where entries come from.", no_args_is_hel
 
 
 @cli.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(
+    name: Annotated[str, typer.Argument(help="A list of feeds: they, one by one; left out: the sources.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """The sources and how they are.
 
     Example: publisher source list
     """
     with house() as app:
-        rows = app.status().sources
+        if name and name not in app.settings.sources:
+            end(f"there is no {name!r}; there is: {', '.join(app.settings.sources) or 'none'}", WRONG)
+        rows = app.feeds(name) if name else app.status().sources
         if as_json:
             return print_json(rows)
         lines = [
@@ -90,7 +95,7 @@ def _show_items(tried: Tried) -> None:
         for item in items
     ]
     table("", ("date", "title", "teaser", "image", "link"), rows)
-    typer.echo(f"{len(items)} entries ({trial.way})")
+    typer.echo(f"{len(items)} {trial.what} ({trial.way})")
     for note in trial.notes:
         typer.echo(note)
 

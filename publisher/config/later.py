@@ -10,7 +10,6 @@ _LATER = {
     "tracking",
     "alerts",
     "metrics",
-    "sources.*.kind=opml",
     "publications.*.rules",
     "publications.*.settle",
     "publications.*.digest.approve",

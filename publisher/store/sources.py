@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, case, func, select, update
 
+from publisher.model import ListedFeed
 from publisher.store.concern import Concern, chunks
 from publisher.store.rows import Due, SourceState
 from publisher.store.tables import sources
+
+_HAIR = timedelta(microseconds=1)
+_OTHERS = ("name", "plan", "url", "told")
 
 
 class Sources(Concern):
@@ -26,6 +30,17 @@ class Sources(Concern):
     def put(self, state: SourceState) -> None:
         """Write a state, be it new or not."""
         self._upsert(sources, _row(state))
+
+    def visited(self, state: SourceState) -> None:
+        """Write how a visit left a source.
+
+        What others decide stays as they decided it meanwhile: where a source is, what the operator was told and, if it
+        was planned anew, when it is visited next.
+        """
+        insert = self._insert(sources).values(_row(state))
+        left: dict[str, Any] = {name: insert.excluded[name] for name in _row(state) if name not in _OTHERS}
+        left["next_at"] = case((sources.c.plan == state.plan, insert.excluded.next_at), else_=sources.c.next_at)
+        self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=left))
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
@@ -54,12 +69,35 @@ class Sources(Concern):
             self._connection.execute(insert, rows)
 
     def hasten(self, name: str, now: datetime, between: timedelta) -> None:
-        """Let one be visited at once that is well and is visited at all; so long lies between two visits."""
+        """Let one be visited at once that is well and is visited at all; so long lies between two visits.
+
+        A visit that is due may be underway already, and too early to bring what this one is to bring: by ``next_at``,
+        which is another one by a hair, it can tell.
+        """
         state = self.get(name)
-        if state and state.next_at and not state.failures:
-            moment = max(now, state.tried + between) if state.tried else now
-            if moment < state.next_at:
-                self._connection.execute(update(sources).where(sources.c.name == name).values(next_at=moment))
+        if state is None or state.next_at is None or state.failures:
+            return
+        moment = max(now, state.tried + between) if state.tried else now
+        if state.next_at <= now:
+            moment = state.next_at - _HAIR
+        if moment < state.next_at:
+            self._connection.execute(update(sources).where(sources.c.name == name).values(next_at=moment))
+
+    def listed(self, name: str) -> dict[str, str]:
+        """The plans of the feeds that a list has ever named, by name; empty of one that it names no more."""
+        theirs = sources.c.name.startswith(f"{name}/", autoescape=True)
+        return dict(self._connection.execute(select(sources.c.name, sources.c.plan).where(theirs)).all())
+
+    def follow(self, feeds: Mapping[str, ListedFeed], plan: str, now: datetime) -> None:
+        """Plan the first visit to feeds that are new on a list, or on it again."""
+        for chunk in chunks(feeds.items()):
+            rows = [
+                _row(SourceState(name=name, url=feed.url, title=feed.title, plan=plan, next_at=now))
+                for name, feed in chunk
+            ]
+            insert = self._insert(sources)
+            again = {name: insert.excluded[name] for name in ("url", "plan", "next_at")}
+            self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=again), rows)
 
     def all(self) -> list[SourceState]:
         """All states, by name."""

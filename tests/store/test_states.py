@@ -116,11 +116,22 @@ def test_a_visit_is_hastened_unless_the_source_is_unwell_or_was_visited_just_now
     assert planned(next_at=LONG_AFTER) == NOW
     assert planned(next_at=LONG_AFTER, tried=NOW) == NOW + minute
     assert planned(next_at=LONG_AFTER, tried=NOW - minute) == NOW
-    assert planned(next_at=NOW - minute) == NOW - minute
+    assert planned(next_at=NOW - minute) == NOW - minute - timedelta(microseconds=1)
     assert planned(next_at=LONG_AFTER, failures=1) == LONG_AFTER
     assert planned(next_at=None) is None
     tx.sources.hasten("none", NOW, minute)
     assert tx.sources.get("none") is None
+
+
+def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
+    state = SourceState(name="blog", plan="hourly", next_at=NOW)
+    tx.sources.visited(state)
+    assert tx.sources.get("blog") == state
+    tx.sources.visited(replace(state, next_at=LATER, error="too slow"))
+    assert tx.sources.get("blog") == replace(state, next_at=LATER, error="too slow")
+    tx.sources.plan(["blog"], "", None)
+    tx.sources.visited(replace(state, next_at=LATER, told="silent"))
+    assert tx.sources.get("blog") == SourceState(name="blog")
 
 
 def test_the_state_of_a_publication_is_kept(tx: Tx):
