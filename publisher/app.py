@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from publisher import bounces, channels, config, schedule, sources
+from publisher import bounces, channels, config, hubs, schedule, sources
 from publisher.access import Access
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
-from publisher.collect import Received, collect, receive, tidy
+from publisher.collect import Received, collect, receive, receive_from_hub, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings, SourceSettings
 from publisher.deliver import Paces, deliver, is_held
@@ -42,13 +42,13 @@ from publisher.model import (
     member_of,
     source_name,
 )
-from publisher.net import Net
+from publisher.net import Answer, Net
 from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
 from publisher.selection import Choice, judges
 from publisher.statistics import Statistics
 from publisher.status import SourceStatus, Status, feeds_of, status
-from publisher.store import ApiToken, Store, Tx, open_store
+from publisher.store import ApiToken, HubRow, Store, Tx, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
@@ -56,6 +56,18 @@ from publisher.tokens import form_proof, is_form_proof
 
 STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
+
+_SERVED = (*STEPS, "hubs")
+"""What a service does: a hub answers later, and somebody must be there."""
+
+_DUE = {
+    "collect": schedule.due_visits,
+    "compose": schedule.due_issues,
+    "subscribe": schedule.due_signups,
+    "bounces": schedule.due_returns,
+    "hubs": schedule.due_hubs,
+}
+"""What is due of those steps of which the rows alone tell."""
 
 _ISSUES = 50
 """As many are on one page of an archive."""
@@ -179,6 +191,36 @@ class App:
             self.wake()
         return kept
 
+    def hub_asks(self, token: str, query: Mapping[str, str]) -> str | None:
+        """What a hub is answered with that asks whether it shall push; None: it shall not.
+
+        Raises:
+            StoreError: it cannot be looked up.
+        """
+        return hubs.verify(token, query, store=self.store, clock=self.clock)
+
+    def hub_of(self, token: str) -> tuple[HubRow, int] | None:
+        """Which hub pushes to an address, and how many bytes it may; None where none does.
+
+        Raises:
+            StoreError: it cannot be looked up.
+        """
+        row = hubs.pushing(token, store=self.store)
+        source = self.settings.sources.get(source_name(row.visited)) if row else None
+        return (row, source.max_bytes) if row and source else None
+
+    def hub_pushes(self, row: HubRow, headers: Mapping[str, str], body: bytes) -> None:
+        """Take what a hub pushed, and let it be published at once; what it has not signed is nothing to us.
+
+        Raises:
+            StoreError: nothing was kept.
+        """
+        if not hubs.is_genuine(row, body, headers.get("X-Hub-Signature", ""), store=self.store):
+            return
+        pushed = Answer(url=row.topic, status=200, headers=headers, body=body)
+        receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        self.wake()
+
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.
 
@@ -205,6 +247,7 @@ class App:
         settings, store, clock = self.settings, self.store, self.clock
         return {
             "collect": lambda work: collect(work, settings, store=store, net=self.net, clock=clock),
+            "hubs": lambda work: hubs.ask(work, settings, store=store, net=self.net, clock=clock),
             "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
             "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
             "subscribe": lambda work: subscribe(
@@ -228,18 +271,12 @@ class App:
         """The work of one step that is due now, derived from rows."""
         with self.store.read() as tx:
             now = self.clock()
-            if step == "collect":
-                return schedule.due_visits(tx, self.settings, now)
+            if step in _DUE:
+                return _DUE[step](tx, self.settings, now)
             if step == "publish":
                 return schedule.due_publications(
                     self.settings, lambda name: stale(tx, name, self.settings, self.templates, now)
                 )
-            if step == "compose":
-                return schedule.due_issues(tx, self.settings, now)
-            if step == "subscribe":
-                return schedule.due_signups(tx, self.settings, now)
-            if step == "bounces":
-                return schedule.due_returns(tx, self.settings, now)
             states, channels = tx.channels.all(), self.settings.channels
             return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
 
@@ -253,7 +290,7 @@ class App:
     def feeds(self, source: str) -> list[SourceStatus]:
         """How the feeds are that a source lists."""
         with self.store.read() as tx:
-            return feeds_of(tx, self.settings, source)
+            return feeds_of(tx, self.settings, source, self.clock())
 
     def listed_by(self, sources: Iterable[str]) -> list[Work]:
         """The first visits to feeds that these have just named."""
@@ -527,7 +564,7 @@ class Service:
 
     def _sweep(self, engine: Local) -> None:
         try:
-            for step in STEPS:
+            for step in _SERVED:
                 for work in self.app.due(step):
                     engine.submit(work)
         except PublisherError as error:  # the store is away: it is asked again at the next sweep
@@ -556,6 +593,8 @@ class Service:
         return Local(app.do, self._tell)
 
     def _tell(self, report: Report) -> None:
+        if report.again and report.well:  # what fails waits for the next sweep, else it would fail without a pause
+            self._wake.set()
         log, fields = logger(), {"subject": report.work.subject, "result": report.words}
         if not report.well:
             log.warning(report.work.step, **fields, exc_info=report.fault)

@@ -119,6 +119,16 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """Who pushes the entries of a source the moment they are there, as the source itself says (WebSub section 4)."""
+
+    topic: str
+    """By what address the hubs know the source."""
+    urls: tuple[str, ...]
+    """The hubs, one at least; any of them will do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFeed:
     """A feed that a list of feeds names."""
 
@@ -143,6 +153,8 @@ class Harvest:
     notes: tuple[str, ...] = ()
     """Oddities that the operator may want to know; none of them is a failure."""
     hints: Hints = Hints()
+    hub: Hub | None = None
+    """None: nobody pushes its entries."""
     feeds: tuple[ListedFeed, ...] | None = None
     """What a list of feeds names; each is visited for itself, as a part of this source.  None: it does not say."""
 
@@ -384,11 +396,11 @@ class Work:
     """One thing to do now: a step, and what it is done to."""
 
     step: str
-    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up, and
-    ``bounces``, which reads what came back."""
+    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up,
+    ``bounces``, which reads what came back, and ``hubs``, which asks hubs to push."""
     subject: str
     """A source, or a feed that it lists, for collect, a publication for publish, a ``digest_name`` for compose, a
-    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces."""
+    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``HubRow.name`` for hubs."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
     offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,

@@ -64,7 +64,7 @@ class House:
 
     def is_stale(self, publication: str) -> bool:
         with self.store.read() as tx:
-            return stale(tx, publication, self.settings, TEMPLATES)
+            return stale(tx, publication, self.settings, TEMPLATES, self.now)
 
     def issue(self, publication: str) -> list[Entry]:
         """The entries of the issue that is made now; none where there is none."""

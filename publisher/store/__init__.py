@@ -26,10 +26,12 @@ from publisher.store.rows import (
     Due,
     Enrolment,
     Group,
+    HubRow,
     IssueRow,
     Known,
     Leased,
     PublicationState,
+    Push,
     Return,
     Run,
     Settled,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from publisher.store.channels import Channels
     from publisher.store.deliveries import Deliveries
     from publisher.store.entries import Entries
+    from publisher.store.hubs import Hubs
     from publisher.store.issues import Issues
     from publisher.store.publications import Publications
     from publisher.store.runs import Runs
@@ -72,10 +75,12 @@ __all__ = [
     "Due",
     "Enrolment",
     "Group",
+    "HubRow",
     "IssueRow",
     "Known",
     "Leased",
     "PublicationState",
+    "Push",
     "Return",
     "Run",
     "Settled",
@@ -192,6 +197,13 @@ class Tx:
         from publisher.store.sources import Sources
 
         return Sources(self._connection, self._owner)
+
+    @cached_property
+    def hubs(self) -> Hubs:
+        """Who pushes the entries of sources."""
+        from publisher.store.hubs import Hubs
+
+        return Hubs(self._connection, self._owner)
 
     @cached_property
     def entries(self) -> Entries:

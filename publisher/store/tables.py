@@ -172,11 +172,13 @@ Index("ix_sources_untold", sources.c.name, sqlite_where=_untold, postgresql_wher
 hubs = Table(
     "hubs",
     metadata,
-    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("hub", Words, nullable=False),
     Column("topic", Words, nullable=False),
     Column("token", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    # Where the hub was told to push to; empty while it was told nothing.
+    Column("callback", Text, nullable=False),
     Column("state", Text, nullable=False),
     # When the lease ends.
     Column("until", Moment),

@@ -37,17 +37,18 @@ def upgrade() -> None:
     op.create_index("ix_traces_passing", "traces", ["number"], sqlite_where=passing, postgresql_where=passing)
     op.create_table(
         "hubs",
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("hub", sa.Text(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("callback", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
         sa.Column("next_at", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("source", name=op.f("pk_hubs")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_hubs")),
         sa.UniqueConstraint("token", name=op.f("uq_hubs_token")),
     )
     op.create_index(op.f("ix_hubs_next_at"), "hubs", ["next_at"])
