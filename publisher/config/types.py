@@ -29,7 +29,18 @@ SUBSCRIBER = "subscriber"
 ADAPTIVE = "adaptive"
 """In place of an interval: as often as is worth while."""
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-_RESERVED = ("static", "api", "status", "health", "bounces", "subscribe", "confirm", "preferences", "unsubscribe")
+_RESERVED = (
+    "static",
+    "api",
+    "image",
+    "status",
+    "health",
+    "bounces",
+    "subscribe",
+    "confirm",
+    "preferences",
+    "unsubscribe",
+)
 
 
 def _name(value: str) -> str:
