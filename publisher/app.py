@@ -26,6 +26,7 @@ from publisher.discover import Discovery, Tried, discover, try_site
 from publisher.doctor import Diagnosis, Dns, examine
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
+from publisher.images import Images
 from publisher.log import logger
 from publisher.mime import bare_address, filled, message_id
 from publisher.model import (
@@ -149,6 +150,12 @@ class App:
     def returns(self) -> Returns:
         """The desk for what comes back."""
         return Returns(store=self.store, settings=self.settings, secret=self.secret, clock=self.clock)
+
+    @cached_property
+    def images(self) -> Images:
+        """The pictures of entries that readers get from here."""
+        folder = self.settings.folder / "data" / "images"
+        return Images(site=self.settings.site.url, secret=self.secret, folder=folder, net=self.net)
 
     @cached_property
     def readers(self) -> Readers:

@@ -97,6 +97,11 @@ class ServerSettings(_Part):
     trusted_proxies: list[Network] = Field(
         default=[], description="Proxies in front of it, whose word on the client's address is believed."
     )
+    images: Literal["left", "proxied"] = Field(
+        default="left",
+        description="Where readers get the pictures of entries: left where they are, or proxied, from here, so that "
+        "those sites do not see who reads.",
+    )
 
 
 class Defaults(_Part):

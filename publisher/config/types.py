@@ -30,7 +30,8 @@ ADAPTIVE = "adaptive"
 """In place of an interval: as often as is worth while."""
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _RESERVED = (
-    "static", "api", "status", "health", "bounces", "websub", "subscribe", "confirm", "preferences", "unsubscribe",
+    "static", "api", "image", "status", "health", "bounces", "websub", "subscribe", "confirm", "preferences",
+    "unsubscribe",
 )  # fmt: skip
 
 
