@@ -112,7 +112,8 @@ class App:
         self.settings = settings
         self.clock = clock
         self.net = Net()
-        self.templates = Templates(settings.templates)
+        proxied = settings.server.images == "proxied"
+        self.templates = Templates(settings.templates, picture=self._picture if proxied else None)
         self.stopping = threading.Event()
         self.wake: Callable[[], None] = lambda: None
         """Tells the service that there is something to do now; without one, nobody has to know."""
@@ -150,6 +151,9 @@ class App:
     def returns(self) -> Returns:
         """The desk for what comes back."""
         return Returns(store=self.store, settings=self.settings, secret=self.secret, clock=self.clock)
+
+    def _picture(self, url: str) -> str:
+        return self.images.address(url)
 
     @cached_property
     def images(self) -> Images:

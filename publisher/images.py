@@ -15,13 +15,11 @@ import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from publisher import html
 from publisher.errors import NetError
-from publisher.model import Entry
 from publisher.net import Net
 from publisher.tokens import keyed_hash
 
@@ -71,15 +69,6 @@ class Images:
         if not url or url.startswith(f"{self._site}/"):
             return url
         return f"{self._site}/image/{self._proof(url)}/{urlsafe_b64encode(url.encode()).decode().rstrip('=')}"
-
-    def handed_on(self, entry: Entry) -> Entry:
-        """An entry whose pictures come from us."""
-        return replace(
-            entry,
-            summary=html.with_pictures_from(entry.summary, self.address),
-            content=html.with_pictures_from(entry.content, self.address),
-            image=self.address(entry.image),
-        )
 
     def picture(self, proof: str, name: str) -> Picture | None:
         """What is behind one of our addresses; None where it is none of ours, or there is no picture to be had."""

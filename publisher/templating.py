@@ -48,9 +48,11 @@ class Templates:
 
     Args:
         folder: the operator's own templates, searched first.
+        picture: gives the address at which a picture is shown; None: where it is.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, picture: Callable[[str], str] | None = None) -> None:
+        self.picture = picture
         self._environment = _environment(folder)
         # Conditions and texts stand in the configuration: they are few, and asked of each entry.
         self._condition = lru_cache(maxsize=512)(self._compiled)
@@ -165,7 +167,7 @@ class Templates:
     def fingerprint(self) -> str:
         """A mark of all templates' texts, for those who must render anew when one of them was edited."""
         texts = [(name, self._text(name)) for name in self._all()]
-        return hashlib.sha256(repr(texts).encode()).hexdigest()
+        return hashlib.sha256(repr((texts, self.picture is None)).encode()).hexdigest()
 
     def _all(self) -> list[str]:
         return self._environment.list_templates(extensions=["j2", "json"])

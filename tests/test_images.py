@@ -10,8 +10,9 @@ import pytest
 from outside import Response, WebSite
 
 from publisher.images import Images, kind_of
-from publisher.model import Entry
+from publisher.model import Entry, Publication, Site
 from publisher.net import Net
+from publisher.renderers._complete import complete
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 SITE = "https://news.example.org"
@@ -110,14 +111,15 @@ def test_all_pictures_of_an_entry_come_from_us_and_nothing_else_of_it_changes(im
     entry = Entry(
         number=1, uid="u", source="s", arrived=NOW, changed=NOW, content=content, image="https://a.example/4.png"
     )
-    shown = house.handed_on(entry)
+    publication = Publication(name="p", title="P", site=Site(title="S", url=SITE))
+    shown = complete(entry, publication, house.address)
     first, third = house.address("https://a.example/1.png?a=1&b=2"), house.address("https://a.example/3.png")
     assert shown.content == (
         '<p>A "&gt;" <a href="https://a.example/x.png">link</a></p>'
         f'<img src="{first}" alt="a > b"><img alt="" src="{third}" width="20">'
     )
     assert shown.image == house.address("https://a.example/4.png")
-    assert house.handed_on(shown) == shown
+    assert complete(shown, publication, house.address).content == shown.content
     assert house.address("") == ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
@@ -36,8 +36,11 @@ _BEGINNING = 5000
 """Characters of HTML that are read for a title or a summary: a long text costs no more than a short one."""
 
 
-def complete(entry: Entry, publication: Publication) -> Entry:
+def complete(entry: Entry, publication: Publication, picture: Callable[[str], str] | None = None) -> Entry:
     """The same entry without gaps, fit to be shown.
+
+    Args:
+        picture: gives the address at which a picture is shown; None: where it is.
 
     - No text holds a character that XML 1.0 (section 2.2) forbids; dates are in UTC and whole seconds.
     - ``title`` is one line, taken from the text where the source gave none, from the link where there is no text.
@@ -51,6 +54,10 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
     """
     summary, content = legal(entry.summary), legal(entry.content)
+    image = _address(entry.image or html.first_image(content or summary), publication)
+    if picture:
+        summary, content = (html.with_pictures_from(text, picture) for text in (summary, content))
+        image = image and picture(image)
     beginning = (summary or content)[:_BEGINNING]
     link = _address(entry.link, publication) or publication.address(f"#e{entry.number}")
     return replace(
@@ -62,7 +69,7 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
         tags=tuple(dict.fromkeys(filter(None, map(one_line, (*entry.tags, entry.section))))),
-        image=_address(entry.image or html.first_image(content or summary), publication),
+        image=image,
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
         updated=whole(_updated(entry)),

@@ -73,7 +73,8 @@ class Digest:
             RenderError: a template cannot be used; the message names it and the line.
         """
         publication = subject.publication
-        entries = arranged((complete(entry, publication) for entry in subject.entries), publication)
+        picture = self.templates.picture
+        entries = arranged((complete(entry, publication, picture) for entry in subject.entries), publication)
         issue = replace(subject, entries=entries)
         reader = subscriber or (example(issue.publication.site) if self.personal else ANYBODY)
         issue = replace(issue, subject=self._subject(issue, reader))

@@ -27,7 +27,7 @@ class JsonFeed:
         return (Document(name="feed.json", media_type="application/feed+json", body=text.encode()),)
 
     def _item(self, entry: Entry, publication: Publication, *, full: bool) -> dict[str, Any]:
-        whole = complete(entry, publication)
+        whole = complete(entry, publication, self.templates.picture)
         shown = with_mentions(whole, self.templates, publication.language, full=full)
         return _item(whole, shown, full=full, titled=bool(entry.title))
 

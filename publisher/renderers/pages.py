@@ -35,7 +35,7 @@ class Page:
             site=publication.site,
             language=publication.language,
             feeds=_feeds(publication),
-            entries=arranged(_completed(subject).entries, publication),
+            entries=arranged(_completed(subject, self.templates).entries, publication),
             full=subject.full,
             updated=subject.updated,
             offers=[subject.offer] if subject.offer else [],
@@ -60,7 +60,7 @@ class Front:
         Raises:
             RenderError: the template cannot be used; the message names it and the line.
         """
-        shown = [_completed(subject) for subject in publications]
+        shown = [_completed(subject, self.templates) for subject in publications]
         page = self.templates.render(
             "front.html.j2",
             site=site,
@@ -77,5 +77,6 @@ def _feeds(publication: Publication) -> list[tuple[str, str, str]]:
     return [_FEEDS[name] for name in publication.formats if name in _FEEDS]
 
 
-def _completed(subject: Selection) -> Selection:
-    return replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))
+def _completed(subject: Selection, templates: Templates) -> Selection:
+    whole = (complete(entry, subject.publication, templates.picture) for entry in subject.entries)
+    return replace(subject, entries=tuple(whole))

@@ -63,7 +63,7 @@ def _feed(selection: Selection, file: str, media_type: str, templates: Templates
     feed.updated(whole(selection.updated or _NEVER))
     feed.repaired.undated = selection.updated is None
     for entry in selection.entries:
-        known = complete(entry, publication)
+        known = complete(entry, publication, templates.picture)
         told = with_mentions(known, templates, publication.language, full=selection.full)
         _add(feed, told, full=selection.full)
     return feed
