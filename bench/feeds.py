@@ -1,7 +1,7 @@
 """The other end: a web server in a process of its own, at which there are any number of feeds.
 
-``/feed/N`` is one of them, RSS for even numbers and Atom for odd ones, with an ETag; each answer leaves 20 ms after its
-request has come.  At first each has one entry; ``/next/N`` gives each so many new ones at its top, and leaves it thirty.
+``/feed/N`` is one of them, RSS for even numbers and Atom for odd ones, with an ETag; each answer leaves 20 ms after
+its request has come.  At first each has one entry; ``/next/N`` gives each so many new ones, and leaves it thirty.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ _CONTENT = (
     '<p><img src="/pictures/%(key)s.jpg" alt="The harbour" width="640" height="480"/></p>\n'
     '<p>What the harbour master <em>really</em> wrote is in <a href="/letters/%(key)s?from=feed&amp;page=2" '
     'rel="bookmark">letter %(key)s</a>, of which R&amp;D has a copy.</p>\n'
-    + "<p>The <em>Gr\u00fc\u00dfe</em> of the harbour master came with the <strong>evening tide</strong>, and nobody who "
-    "read them went home before the last of the boats had been tied up for the night and the lamps were lit.</p>\n" * 7
+    + "<p>The <em>Gr\u00fc\u00dfe</em> of the harbour master came with the <strong>evening tide</strong>, and nobody "
+    "who read them went home before the last of the boats had been tied up for the night and the lamps were lit.</p>\n"
+    * 7
     + "<ul><li>Tides: <a href='http://tides.example.org/%(key)s'>as foretold</a></li><li>Winds: as ever</li></ul>\n"
-    '<h3>More</h3>\n<blockquote><p>&#8220;It is the <code>wind</code>.&#8221;</p></blockquote>\n'
+    "<h3>More</h3>\n<blockquote><p>&#8220;It is the <code>wind</code>.&#8221;</p></blockquote>\n"
     '<p><a href="http://harbour.example.org/%(key)s/#comments">Say what you think</a></p>'
 )
 _DATE = "Sat, 28 Nov 2026 08:00:00 +0000"
@@ -113,7 +114,7 @@ class Feeds:
 @contextmanager
 def serving() -> Iterator[Feeds]:
     """A server of its own, for as long as the block lasts."""
-    process = subprocess.Popen([sys.executable, "-m", "bench.feeds"], stdout=subprocess.PIPE)  # noqa: S603 (our own words)
+    process = subprocess.Popen([sys.executable, "-m", "bench.feeds"], stdout=subprocess.PIPE)
     try:
         assert process.stdout  # noqa: S101  it was asked for
         yield Feeds(int(process.stdout.readline()))
