@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from html import escape, unescape
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -91,6 +93,10 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _ATTRIBUTE = re.compile(
     r"""[\s/]*+([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""",
 )
+_USUAL = r"""[ \t\n\r\f]++[a-z][a-z:_-]*+=(?:"[^"<>]*+"|'[^'<>]*+')"""
+"""An attribute as nearly everybody writes it."""
+_USUAL_TAG = re.compile(rf"<(/?)([a-z][a-z0-9]{{0,9}})((?:{_USUAL})*+)[ \t\n\r\f]*+(/?)>")
+_USUAL_LINK = re.compile(rf"(?:{_USUAL})*?[ \t\n\r\f]++href=")
 _TAG_END = re.compile(r"\s*+(/?)[\s/]*+>?")
 _SILENT_END = {name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in _SILENT}
 _IMAGE = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
@@ -107,6 +113,10 @@ _BLANKS = "".join(map(chr, range(33)))
 """Browsers ignore the former anywhere in an address, the latter at its ends (WHATWG URL, section 4.4)."""
 _CONTROL: Mapping[int, int | None] = {**dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF)), 13: 10}
 """Characters that XML 1.0 cannot hold (section 2.2), and the carriage return, which parsers read as a line feed."""
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff]")
+"""Looked for first: to translate a text takes longer than all else."""
 
 
 def absolute(url: str, base: str) -> str:
@@ -136,13 +146,11 @@ def clean(html: str, base: str = "") -> str:
         html: a fragment or a whole page, however broken.
         base: the address that relative links refer to; without it they are dropped.
     """
-    safe = nh3.clean(
-        "".join(map(_markup, _balanced(html.encode(errors="replace").decode()))),
-        tags=set(_KEPT),
-        attributes=dict(_ATTRIBUTES),
-        attribute_filter=lambda _tag, name, value: _attribute(name, value, base),
-        url_schemes={"http", "https", "mailto"},
-    ).translate(_CONTROL)
+    html = html.encode(errors="replace").decode()
+    _known.base = base
+    safe = _CLEANER.clean(html if _is_balanced(html) else "".join(map(_markup, _balanced(html))))
+    if _CONTROLS.search(safe):
+        safe = safe.translate(_CONTROL)
     tidy = _LINK.sub(_link_or_text, _IMAGE.sub(_image, safe))
     # Parsers skip a line feed that follows <pre>; left in, each pass would take one more.
     return re.sub(r"(<pre[^>]*>)\n+", r"\1", tidy)
@@ -240,6 +248,22 @@ def _link_or_text(match: re.Match[str]) -> str:
 
 def _is_pixel(attributes: Mapping[str, str]) -> bool:
     return any(attributes.get(side, "").strip().removesuffix("px") in ("0", "1") for side in ("width", "height"))
+
+
+class _Known(threading.local):
+    """What the sanitiser below has to know of the text that this thread gives it."""
+
+    base = ""
+
+
+_known = _Known()
+_CLEANER = nh3.Cleaner(
+    tags=set(_KEPT),
+    attributes=dict(_ATTRIBUTES),
+    attribute_filter=lambda _tag, name, value: _attribute(name, value, _known.base),
+    url_schemes={"http", "https", "mailto"},
+)
+"""One for all, since to make it takes as long as to clean a page."""
 
 
 # --- tags ------------------------------------------------------------------------------------------------------------
@@ -343,6 +367,31 @@ def _balanced(html: str) -> Iterator[_Token]:
                 if token.value not in _VOID:
                     path.append(token.value)
     yield from _close(path, len(path))
+
+
+def _is_balanced(html: str) -> bool:
+    """Whether ``_balanced`` would change nothing; says so of what is written as usual, and is quick about it."""
+    tags = _USUAL_TAG.findall(html)
+    if len(tags) != html.count("<"):
+        return False
+    path: tuple[str, ...] | None = ()
+    for closing, name, attributes, empty in tags:
+        if (empty and name not in _VOID) or (name == "a" and not closing and not _USUAL_LINK.match(attributes)):
+            return False
+        path = _followed(path, bool(closing), name)
+        if path is None:
+            return False
+    return not path
+
+
+@lru_cache(maxsize=10_000)
+def _followed(path: tuple[str, ...], closing: bool, name: str) -> tuple[str, ...] | None:
+    """The elements that are open after a tag; None where it ends others, ends nothing, or may not stand there."""
+    if closing:
+        return path[:-1] if path and path[-1] == name else None
+    if name not in _KEPT or _ended(path, name) or not _fits(path, _Token(_Kind.OPEN, name, {"href": ""})):
+        return None
+    return path if name in _VOID else (*path, name)
 
 
 def _close(path: list[str], ends: int) -> Iterator[_Token]:

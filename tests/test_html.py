@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher import html as room
 from publisher.html import absolute, clean, excerpt, plain, to_text
 
 BASE = "https://blog.example.org/2026/post.html"
@@ -48,6 +49,23 @@ pieces = st.one_of(
 pages = st.lists(pieces, max_size=40).map("".join)
 
 
+def _element(name: str, found: list[str], content: list[str]) -> str:
+    start = f"<{name}{''.join(found)}>"
+    return start if name in words("br hr img") else f"{start}{''.join(content)}</{name}>"
+
+
+usual = st.recursive(
+    st.sampled_from(("word", " ", "\n", "&amp;", "&lt;b&gt;", ">", "&nbsp;", "\x00", "\ufffe")) | st.text(max_size=5),
+    lambda content: st.builds(
+        _element,
+        st.sampled_from(words("a a b blockquote br em h2 img li ol p p pre span table tbody td tr ul script x")),
+        st.lists(attributes | st.sampled_from((' href="/a"', ' href="/b?c&amp;d"', ' title=" href="')), max_size=2),
+        st.lists(content, max_size=4),
+    ),
+    max_leaves=15,
+)
+
+
 class Tags(HTMLParser):
     """Every tag and attribute that a reader of the text would see."""
 
@@ -70,6 +88,15 @@ def test_cleaning_what_was_cleaned_changes_nothing(html: str) -> None:
     once = clean(html, BASE)
     assert clean(once, BASE) == once
     assert clean(once) == once
+
+
+@settings(max_examples=500)
+@given(usual | pages)
+def test_what_is_nested_as_usual_is_cleaned_like_all_else(html: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_is_balanced", lambda html: False)
+        expected = clean(html, BASE)
+    assert clean(html, BASE) == expected
 
 
 @settings(max_examples=300)
