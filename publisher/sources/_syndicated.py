@@ -158,7 +158,9 @@ def _escaped(text: str) -> str:
 def _xml(text: str, url: str) -> _Feed:
     if _WEB_PAGE.match(text) or _root(text) == "html":
         raise SourceError(_NO_FEED.format(what="a web page"), hint=_FIND)
-    found = _parsed(text, url)
+    from publisher.sources import _fast
+
+    found = _fast.read(text, url) or _parsed(text, url)
     if not found.version and not found.entries:
         raise SourceError(_NO_FEED.format(what=_description(_root(text))), hint=_FIND)
     if found.bozo and _cut_off(text):
