@@ -74,8 +74,7 @@ class Concern:
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT."""
-        insert = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
-        return insert(table)
+        return insert_for(self._connection.dialect.name, table)
 
     def _upsert(self, table: Table, row: dict[str, Any]) -> None:
         """Write a whole row, be it new or not."""
@@ -143,6 +142,11 @@ def elements(dialect: str, values: ColumnElement[Any]) -> TableValuedAlias:
     """The values of a JSON array as rows with the column ``value``."""
     each = func.json_array_elements_text if dialect == "postgresql" else func.json_each
     return each(values).table_valued("value")
+
+
+def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, in a dialect."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[Sequence[T]]:

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, not_, or_, select, update
+from sqlalchemy import ColumnElement, Executable, Select, and_, bindparam, delete, not_, or_, select, update
 
 from publisher.model import ENTRY_SLOT
-from publisher.store.concern import LEASE, Concern
+from publisher.store.concern import LEASE, Concern, insert_for
 from publisher.store.rows import Run
 from publisher.store.tables import runs
 
 _REMEMBERED = timedelta(days=30)
+
+# Made once, for each visit to each source needs them, and to make them takes longer than to execute them.
+_mine = (runs.c.schedule == bindparam("of"), runs.c.slot == bindparam("at"))
+_ENDED = (
+    update(runs)
+    .where(*_mine, runs.c.owner == bindparam("by"), runs.c.finished.is_(None))
+    .values(finished=bindparam("finished"), detail=bindparam("detail"))
+)
+_OLD = delete(runs).where(
+    runs.c.schedule == bindparam("of"), runs.c.finished < bindparam("before"), runs.c.slot != bindparam("at")
+)
+
+
+@cache
+def _new(dialect: str) -> Executable:
+    """Takes a slot that nobody has taken before."""
+    return insert_for(dialect, runs).on_conflict_do_nothing()
 
 
 class Runs(Concern):
@@ -25,10 +43,11 @@ class Runs(Concern):
             False when the slot has run, was put off, or is somebody else's.
         """
         held = {"owner": self._owner, "started": now, "until": now + LEASE}
+        new = _new(self._connection.dialect.name)
+        if self._count(new, [{"schedule": schedule, "slot": slot, "detail": "", **held}]) == 1:
+            return True  # as nearly always: nobody had it before
         free = and_(runs.c.finished.is_(None), self._is_free(schedule, slot, now))
-        insert = self._insert(runs).values(schedule=schedule, slot=slot, detail="", **held)
-        upsert = insert.on_conflict_do_update(index_elements=["schedule", "slot"], set_=held, where=free)
-        return self._count(upsert) == 1
+        return self._count(update(runs).where(*_of(schedule, slot), free).values(held)) == 1
 
     def finish(self, schedule: str, slot: str, detail: str, now: datetime) -> bool:
         """Note how a run ended, and forget the schedule's runs that ended long ago.
@@ -36,12 +55,11 @@ class Runs(Concern):
         Returns:
             False when it is no longer ours, or has finished.
         """
-        ended = update(runs).where(*self._ours(schedule, slot)).values(finished=now, detail=detail)
+        names = {"of": schedule, "at": slot}
         # A moment, or an arrival: the latest of its schedule, so none that is older can be asked for again.
         if slot[:1].isdigit() or slot.startswith(ENTRY_SLOT):
-            old = (runs.c.schedule == schedule, runs.c.finished < now - _REMEMBERED, runs.c.slot != slot)
-            self._connection.execute(delete(runs).where(*old))
-        return self._count(ended) == 1
+            self._connection.execute(_OLD, names | {"before": now - _REMEMBERED})
+        return self._count(_ENDED, [names | {"by": self._owner, "finished": now, "detail": detail}]) == 1
 
     def postpone(self, schedule: str, slot: str, until: datetime, detail: str) -> None:
         """Give a slot back that could not run; nobody may take it before ``until``."""
@@ -60,8 +78,7 @@ class Runs(Concern):
 
     def _ours(self, schedule: str, slot: str) -> tuple[ColumnElement[bool], ...]:
         return (
-            runs.c.schedule == schedule,
-            runs.c.slot == slot,
+            *_of(schedule, slot),
             runs.c.owner == self._owner,
             runs.c.finished.is_(None),
         )
@@ -77,3 +94,7 @@ class Runs(Concern):
 
     def _list(self, statement: Select[Any]) -> list[Run]:
         return [Run(**row._asdict()) for row in self._connection.execute(statement)]
+
+
+def _of(schedule: str, slot: str) -> tuple[ColumnElement[bool], ...]:
+    return (runs.c.schedule == schedule, runs.c.slot == slot)

@@ -6,12 +6,13 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, case, func, select, update
+from sqlalchemy import Executable, Row, bindparam, case, func, select, update
 
 from publisher.model import ListedFeed
-from publisher.store.concern import Concern, chunks
+from publisher.store.concern import Concern, chunks, insert_for
 from publisher.store.rows import Due, SourceState
 from publisher.store.tables import sources
 
@@ -19,12 +20,28 @@ _HAIR = timedelta(microseconds=1)
 _OTHERS = ("name", "plan", "url", "told")
 
 
+# Made once, for each visit to each source needs them, and to make them takes longer than to execute them.
+_ONE = select(sources).where(sources.c.name == bindparam("of"))
+
+
+@cache
+def _visited(dialect: str) -> Executable:
+    """Writes how a visit left a source, and of what others decide nothing that they decided meanwhile."""
+    insert = insert_for(dialect, sources)
+    left: dict[str, Any] = {
+        column.name: insert.excluded[column.name] for column in sources.c if column.name not in _OTHERS
+    }
+    unplanned = sources.c.plan == insert.excluded.plan
+    left["next_at"] = case((unplanned, insert.excluded.next_at), else_=sources.c.next_at)
+    return insert.on_conflict_do_update(index_elements=["name"], set_=left)
+
+
 class Sources(Concern):
     """The states of the sources."""
 
     def get(self, name: str) -> SourceState | None:
         """The state of one; None when it was never put."""
-        row = self._connection.execute(select(sources).where(sources.c.name == name)).one_or_none()
+        row = self._connection.execute(_ONE, {"of": name}).one_or_none()
         return _state(row) if row else None
 
     def put(self, state: SourceState) -> None:
@@ -37,10 +54,7 @@ class Sources(Concern):
         What others decide stays as they decided it meanwhile: where a source is, what the operator was told and, if it
         was planned anew, when it is visited next.
         """
-        insert = self._insert(sources).values(_row(state))
-        left: dict[str, Any] = {name: insert.excluded[name] for name in _row(state) if name not in _OTHERS}
-        left["next_at"] = case((sources.c.plan == state.plan, insert.excluded.next_at), else_=sources.c.next_at)
-        self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=left))
+        self._connection.execute(_visited(self._connection.dialect.name), _row(state))
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
