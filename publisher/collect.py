@@ -76,10 +76,9 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
     source = settings.source(work.subject)
     if source.pushed:
         return Done("its entries are pushed; there is nothing to visit")
-    with store.write() as tx:
-        if not tx.runs.claim(work.run, work.slot, clock()):
-            return Done("this slot has run")
-        state = tx.sources.get(work.subject) or SourceState(name=work.subject)
+    state = store.write_together(lambda tx: _claimed(tx, work, clock()))
+    if state is None:
+        return Done("this slot has run")
     visit = _Visit(store, work, source, state, *_target(source, state))
     try:
         bounded = net.bound(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
@@ -174,6 +173,13 @@ def _pushed_items(source: Source, pushed: Answer) -> list[Item] | None:
     return items if all(item.guid for item in items) else None
 
 
+def _claimed(tx: Tx, work: Work, now: datetime) -> SourceState | None:
+    """How a source is whose slot is ours now; None where it is not."""
+    if not tx.runs.claim(work.run, work.slot, now):
+        return None
+    return tx.sources.get(work.subject) or SourceState(name=work.subject)
+
+
 def _target(source: SourceSettings, state: SourceState) -> tuple[Source, str]:
     """What is visited, the source itself or a feed that it lists; and a mark of its options."""
     if not state.url:
@@ -202,29 +208,33 @@ class _Visit:
     def keep(self, harvest: Harvest, now: datetime) -> Outcome:
         """Write entries, cursor and health, in one transaction."""
         items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
-        with self.store.write() as tx:
-            news = News.of(self.state, same=self.same)
-            arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
-            followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
-            words = followed.words if followed else _words(harvest, arrived, edited)
-            hub = self._hub(tx, harvest, arrived, now)
-            again = self._hastened(tx, self._next(tx, harvest, hub, now), now)
-            tx.sources.visited(_well(self.state, self.fingerprint, harvest, now, again))
-            tx.runs.finish(self.work.run, self.work.slot, words, now)
-        return (
-            Never(words)
-            if harvest.gone
-            else Done(words, changed=bool(arrived or edited or (followed and followed.new)))
-        )
+        return self.store.write_together(lambda tx: self._kept(tx, harvest, items, now))
+
+    def _kept(self, tx: Tx, harvest: Harvest, items: Sequence[Item], now: datetime) -> Outcome:
+        news = News.of(self.state, same=self.same)
+        arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
+        followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
+        words = followed.words if followed else _words(harvest, arrived, edited)
+        hub = self._hub(tx, harvest, arrived, now)
+        again = self._hastened(tx, self._next(tx, harvest, hub, now), now)
+        tx.sources.visited(_well(self.state, self.fingerprint, harvest, now, again))
+        tx.runs.finish(self.work.run, self.work.slot, words, now)
+        if harvest.gone:
+            return Never(words)
+        return Done(words, changed=bool(arrived or edited or (followed and followed.new)))
 
     def failed(self, error: PublisherError, now: datetime) -> Outcome:
         """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
         failures, usual = self.state.failures + 1, self.source.interval or UNKNOWN
         pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
         again = now + pause if pause else every(usual, spread=self.state.name).next(now)
-        with self.store.write() as tx:
-            tx.sources.visited(replace(self.state, tried=now, failures=failures, error=error.words, next_at=again))
+        state = replace(self.state, tried=now, failures=failures, error=error.words, next_at=again)
+
+        def note(tx: Tx) -> None:
+            tx.sources.visited(state)
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
+
+        self.store.write_together(note)
         return Later(error.words, again)
 
     def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from publisher.model import Clock
 from publisher.store.owner import this_process
@@ -45,6 +45,7 @@ from publisher.store.rows import (
     Waiting,
     Young,
 )
+from publisher.store.together import Together
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from publisher.store.stories import Stories
     from publisher.store.subscribers import Subscribers
     from publisher.store.suppressions import Suppressions
+
+T = TypeVar("T")
 
 __all__ = [
     "OWN",
@@ -120,6 +123,7 @@ class Store:
     def __init__(self, engine: Engine, owner: str) -> None:
         self._engine = engine
         self._owner = owner
+        self._together = Together(self.write)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -146,6 +150,20 @@ class Store:
 
         with writing(self._engine) as connection:
             yield Tx(connection, self._owner)
+
+    def write_together(self, action: Callable[[Tx], T]) -> T:
+        """Write in a transaction that others may share who want to write at the same moment.
+
+        Args:
+            action: done once in the end, but perhaps in vain before: it changes nothing outside of its transaction.
+
+        Returns:
+            What the action returned, once it is committed.
+
+        Raises:
+            StoreError: the store cannot be written; nothing was.
+        """
+        return self._together.write(action)
 
     @contextmanager
     def hold(self, run: str, clock: Clock) -> Iterator[bool]:

@@ -17,7 +17,7 @@ from typing import Any
 from store_samples import NOW, arrival, plan
 
 from publisher.model import State
-from publisher.store import Settled, Store, open_store
+from publisher.store import Settled, Store, Tx, open_store
 
 fork = multiprocessing.get_context("fork")
 
@@ -171,3 +171,40 @@ def test_who_holds_the_entries_finds_known_what_another_has_just_added(store: St
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(add_unless_known, range(8))) == [0] * 7 + [1]
+
+
+# --- one transaction for several threads ---
+
+
+def test_who_writes_together_gets_what_is_theirs_and_finds_it_committed(store: Store) -> None:
+    def write(name: str) -> int:
+        number = store.write_together(
+            lambda tx: tx.entries.add("blog", [arrival(name)], NOW) and tx.entries.last_number()
+        )
+        with store.read() as tx:
+            assert tx.entries.last_number() >= number
+        return number
+
+    with ThreadPoolExecutor(16) as pool:
+        numbers = list(pool.map(write, map(str, range(64))))
+    assert sorted(numbers) == list(range(1, 65))
+
+
+def test_who_fails_harms_nobody_who_writes_at_the_same_moment(store: Store) -> None:
+    def write(number: int) -> str:
+        def action(tx: Tx) -> str:
+            tx.entries.add("blog", [arrival(str(number))], NOW)
+            if number % 5 == 0:
+                raise ValueError(number)
+            return "written"
+
+        try:
+            return store.write_together(action)
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(write, range(50)))
+    assert told == ["written" if number % 5 else str(number) for number in range(50)]
+    with store.read() as tx:
+        assert tx.entries.count("blog") == 40
