@@ -130,7 +130,8 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
         for due in tx.sources.due(now)
         if (source := settings.sources.get(source_name(due.name)))
     ]
-    return [work for work in works if tx.runs.is_open(work.run, work.slot, now)]
+    open_slots = tx.runs.open([(work.run, work.slot) for work in works], now)
+    return [work for work in works if (work.run, work.slot) in open_slots]
 
 
 def next_moment(tx: Tx, now: datetime) -> datetime | None:

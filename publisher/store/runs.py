@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, and_, bindparam, delete, not_, or_, select, update
+from sqlalchemy import ColumnElement, Executable, Select, and_, bindparam, delete, not_, or_, select, tuple_, update
 
 from publisher.model import ENTRY_SLOT
-from publisher.store.concern import LEASE, Concern, insert_for
+from publisher.store.concern import LEASE, Concern, chunks, insert_for
 from publisher.store.rows import Run
 from publisher.store.tables import runs
 
@@ -71,6 +72,14 @@ class Runs(Concern):
         row = select(runs.c.slot).where(runs.c.schedule == schedule, runs.c.slot == slot)
         taken = or_(runs.c.finished.is_not(None), not_(self._is_free(schedule, slot, now)))
         return self._connection.execute(row.where(taken)).first() is None
+
+    def open(self, wanted: Collection[tuple[str, str]], now: datetime) -> set[tuple[str, str]]:
+        """Those of these schedules' slots that ``claim`` would give now."""
+        known: set[tuple[str, str]] = set()
+        for chunk in chunks(wanted):
+            some = select(runs.c.schedule, runs.c.slot).where(tuple_(runs.c.schedule, runs.c.slot).in_(chunk))
+            known |= {(row.schedule, row.slot) for row in self._connection.execute(some)}
+        return {slot for slot in wanted if slot not in known or self.is_open(*slot, now)}
 
     def _is_free(self, schedule: str, slot: str, now: datetime) -> ColumnElement[bool]:
         holders = select(runs.c.owner).where(runs.c.schedule == schedule, runs.c.slot == slot)
