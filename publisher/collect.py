@@ -212,7 +212,9 @@ class _Visit:
 
     def _kept(self, tx: Tx, harvest: Harvest, items: Sequence[Item], now: datetime) -> Outcome:
         news = News.of(self.state, same=self.same)
-        arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
+        arrived, edited = (
+            _write(tx, self.source, items, visited=self.state.name, news=news, now=now) if items else (0, 0)
+        )
         followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
         words = followed.words if followed else _words(harvest, arrived, edited)
         hub = self._hub(tx, harvest, arrived, now)
