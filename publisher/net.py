@@ -239,7 +239,9 @@ class Net:
         request = _prepared(method, url, headers, body)
         try:
             with self._send(trip, request) as response:
-                content = _read(response, trip) if 200 <= response.status_code < 300 else b""
+                # The end of what has no body is read as well: else its connection would not be kept.
+                has_end = 200 <= response.status_code < 300 or response.status_code == 304
+                content = _read(response, trip) if has_end else b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _translated(error, trip.host) from error
         return Answer(str(request.url), response.status_code, response.headers, content)
