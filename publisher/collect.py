@@ -271,9 +271,9 @@ class _Visit:
 
     def _hastened(self, tx: Tx, planned: datetime | None, now: datetime) -> datetime | None:
         """``planned``, or soon, where a hub has told of something new while this visit was made."""
-        found = tx.sources.get(self.state.name)
-        moved = found and found.next_at and found.plan == self.state.plan and found.next_at != self.state.next_at
-        if planned and moved and found and found.next_at and found.next_at <= now + _AGAIN:
+        plan, next_at = tx.sources.planned(self.state.name)
+        moved = plan == self.state.plan and next_at != self.state.next_at
+        if planned and moved and next_at and next_at <= now + _AGAIN:
             return min(planned, now + _AGAIN)
         return planned
 

@@ -6,11 +6,13 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from publisher.store.concern import Concern
 from publisher.store.rows import HubRow, Push
 from publisher.store.tables import hubs
+
+_NAMED = select(hubs).where(hubs.c.name == bindparam("of"))  # made once: each visit asks
 
 
 class Hubs(Concern):
@@ -18,7 +20,8 @@ class Hubs(Concern):
 
     def get(self, name: str) -> HubRow | None:
         """The hub of what is visited; None where it has none."""
-        return self._one(select(hubs).where(hubs.c.name == name))
+        row = self._connection.execute(_NAMED, {"of": name}).one_or_none()
+        return _hub(row) if row else None
 
     def by_token(self, token: str) -> HubRow | None:
         """The hub that was given this token; None where none was."""

@@ -21,6 +21,7 @@ _OTHERS = ("name", "plan", "url", "told")
 
 
 # Made once, for each visit to each source needs them, and to make them takes longer than to execute them.
+_PLANNED = select(sources.c.plan, sources.c.next_at).where(sources.c.name == bindparam("of"))
 _ONE = select(sources).where(sources.c.name == bindparam("of"))
 
 
@@ -43,6 +44,11 @@ class Sources(Concern):
         """The state of one; None when it was never put."""
         row = self._connection.execute(_ONE, {"of": name}).one_or_none()
         return _state(row) if row else None
+
+    def planned(self, name: str) -> tuple[str, datetime | None]:
+        """By what options the next visit to one is planned, and for when."""
+        row = self._connection.execute(_PLANNED, {"of": name}).one_or_none()
+        return (row.plan, row.next_at) if row else ("", None)
 
     def put(self, state: SourceState) -> None:
         """Write a state, be it new or not."""
