@@ -20,20 +20,15 @@ class _Wish(Generic[Tx]):
         self.action = action
         self.result: Any = None
         self.error: Exception | None = StoreError("nothing was written: who was to write it was stopped")
-
-
-class _Page(Generic[Tx]):
-    """Wishes that are fulfilled together."""
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self.wishes: list[_Wish[Tx]] = []
-        self.done = False
-        self.turn = threading.Condition(lock)
-        """Tells those who stand on it that it is committed, or one of them to commit it."""
+        self.leads = False
+        """It is for the one whose wish it is to write, for all who wait."""
+        self.wake = threading.Lock()
+        """Held until it is fulfilled, or leads: each wakes alone, with nobody in the way."""
+        self.wake.acquire()
 
 
 class Together(Generic[Tx]):
-    """Writes for several threads at a time.  Whoever comes while a page is being written stands on the next one.
+    """Writes for several threads at a time.  Whoever comes while others write is written for together with the next.
 
     Args:
         write: opens a transaction that is committed at the end, or rolled back by an exception.
@@ -43,30 +38,37 @@ class Together(Generic[Tx]):
         self._open = write
         self._lock = threading.Lock()
         self._busy = False
-        self._page = _Page[Tx](self._lock)
+        self._waiting: list[_Wish[Tx]] = []
 
     def write(self, action: Callable[[Tx], T]) -> T:
         """Returns what the action does when it is committed; raises what it raises, and then nothing of it is kept."""
         wish = _Wish(action)
         with self._lock:
-            page = self._page
-            page.wishes.append(wish)
-            while self._busy and not page.done:
-                page.turn.wait()
-            if not page.done:  # nobody is writing: it is for us to write this page, and a new one begins
-                self._busy, self._page = True, _Page(self._lock)
-        if not page.done:
-            try:
-                self._write(page.wishes)
-            finally:
-                with self._lock:
-                    self._busy, page.done = False, True
-                    page.turn.notify_all()
-                    self._page.turn.notify()
+            self._waiting.append(wish)
+            wish.leads, self._busy = not self._busy, True
+        if not wish.leads:
+            wish.wake.acquire()
+        if wish.leads:
+            self._lead()
         if wish.error:
             raise wish.error
         result: T = wish.result
         return result
+
+    def _lead(self) -> None:
+        """Write for all who wait, and let one of those who came meanwhile go on."""
+        with self._lock:
+            wishes, self._waiting = self._waiting, []
+        try:
+            self._write(wishes)
+        finally:
+            with self._lock:
+                self._busy = bool(self._waiting)
+                if self._busy:
+                    self._waiting[0].leads = True
+                    self._waiting[0].wake.release()
+            for wish in wishes[1:]:  # the first is who leads
+                wish.wake.release()
 
     def _write(self, wishes: Sequence[_Wish[Tx]]) -> None:
         try:
