@@ -115,24 +115,24 @@ class Page:
         found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)
         return _Listed(**found | {"url": answer.url, "items": tuple(map(_item, found["items"]))})
 
-    def _opened(self, url: str, net: Net, notes: list[str]) -> _Listed | None:
-        """What another page lists; None where it cannot be read, which is noted."""
+    def _opened(self, url: str, first: _Listed, net: Net, notes: list[str]) -> _Listed | None:
+        """What another page lists that the first one leads to; None where it cannot be read, which is noted."""
         try:
-            return self._listed(net.get(url))
+            return self._listed(net.onward(url, first.url).get(url))
         except PublisherError as error:
             notes.append(str(error))
             return None
 
     def _maps(self, first: _Listed, net: Net, notes: list[str]) -> Iterator[_Listed]:
         """The sitemaps that an index names."""
-        return filter(None, (self._opened(url, net, notes) for url in first.maps))
+        return filter(None, (self._opened(url, first, net, notes) for url in first.maps))
 
     def _older(self, first: _Listed, known: Cursor, net: Net, notes: list[str]) -> Iterator[_Listed]:
         """The pages after the first, as long as all that is listed is new."""
         marks, page, seen = set(known.get("links", "").split()), first, {first.url}
         while page.older not in {"", *seen} and len(seen) < _MOST_PAGES and marks.isdisjoint(map(_mark, page.items)):
             seen.add(page.older)
-            following = self._opened(page.older, net, notes)
+            following = self._opened(page.older, first, net, notes)
             if following is None:
                 return
             yield (page := following)
