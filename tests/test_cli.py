@@ -245,6 +245,12 @@ def test_source_test_shows_what_a_visit_would_bring(web_site: WebSite, config: P
     publisher("source", "test", f"{web_site.url}/feed", code=3)
 
 
+def test_source_test_of_a_source_without_entries_tells_just_that(write_config: Callable[[str], Path]) -> None:
+    config = write_config("sources: {notes: {kind: folder, path: notes}}\n")
+    (config.parent / "notes").mkdir()
+    assert "0 entries" in publisher("-c", config, "source", "test", "notes", "--full-text")
+
+
 NEWS = "".join(
     f"<div class=story><h3><a href=/{n}>The bridge number {n} is open</a></h3>"
     f"<p class=lead>Bridge {n} was opened by the mayor this week, who praised all those that had built it.</p>"
