@@ -194,6 +194,13 @@ def cut(site: Site, body: bytes) -> bytes:
     return body[: site.chance.randint(len(body) // 4, len(body) - 40)]
 
 
+def broken_page(site: Site) -> Answer:
+    """A page that breaks off within a text: all but that story are whole.  It has the tag of one that is."""
+    shown = site.listed[: site.chance.randint(4, len(site.listed) - 1)]
+    body = site.body.partition(site.listed[len(shown)].text.encode()[:-12])[0]
+    return replace(ill(site, body + b"What"), shows=tuple(shown))
+
+
 def drip(site: Site) -> Answer:
     whole = http(site.body)
     return Answer((whole[:200], *(whole[at : at + 20] for at in range(200, 400, 20)), whole[400:]))
@@ -242,6 +249,9 @@ ILL: Weather = {
 LOGIN_PAGES: Weather = {
     "a page to log in": (3, lambda site: ill(site, LOGIN)),
     "led to a page to log in": (4, lambda site: replace(ill(site, LOGIN), elsewhere="302 /login")),
+}
+BROKEN_PAGES: Weather = {
+    "a document that breaks off": (8, broken_page),
 }
 BROKEN_FEEDS: Weather = {
     "a document that breaks off": (8, lambda site: ill(site, cut(site, site.body))),
@@ -381,8 +391,8 @@ def test_in_a_thousand_visits_to_a_feed_no_entry_is_doubled_or_forgotten(watch: 
 @pytest.mark.parametrize(
     ("source", "weather"),
     [
-        ("kind: page", WELL | ILL),
-        ("kind: page, select: {item: article, title: h2, link: h2 a@href}", WELL | ILL | LOGIN_PAGES),
+        ("kind: page", WELL | ILL | BROKEN_PAGES),
+        ("kind: page, select: {item: article, title: h2, link: h2 a@href}", WELL | ILL | BROKEN_PAGES | LOGIN_PAGES),
     ],
     ids=["as it is", "with selectors"],
 )
