@@ -36,6 +36,7 @@ from publisher.net import Net
 from publisher.sources._listing import Selectors
 from publisher.sources.feed import Feed
 from publisher.sources.mail import Mail
+from publisher.sources.opml import Opml
 from publisher.sources.page import Page
 
 PUBLIC = "127.0.0.2"
@@ -100,7 +101,9 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:bounces"
 CONFIG = """
 version: 1
 site: {{title: Harbour News, url: "https://news.example.org"}}
-sources: {{blog: {{kind: feed, url: "http://public.example:{port}/feed"}}}}
+sources:
+  blog: {{kind: feed, url: "http://public.example:{port}/feed"}}
+  planet: {{kind: opml, url: "http://public.example:{port}/planet"}}
 publications:
   news: {{title: News, recipients: [ada@example.org], digest: {{schedule: "mon 08:00", first_issue: 520w}}}}
 bounces: {{ses: {{topic: "{topic}"}}}}
@@ -132,7 +135,7 @@ class World:
 
     @cached_property
     def app(self) -> App:
-        """A house that reads a feed, mails what is in it, and is told of bounces."""
+        """A house that reads a feed and a list of feeds, mails what is in them, and is told of bounces."""
         file = self.folder / "config.yaml"
         file.write_text(CONFIG.format(port=self.port, topic=TOPIC))
         return App(load(file, {}))
@@ -232,6 +235,14 @@ def visit_page(world: World, url: str, **options: Any) -> str:
     return told(lambda: Page(url=url, **options).fetch(None, world.net))
 
 
+def follow(world: World, url: str) -> str:
+    """What is said of the feed that a list names."""
+    world.page(feeds(url), XML, path="/planet")
+    for _ in "list", "feed":
+        done = [world.app.do(work) for work in world.app.by_hand("collect", ["planet"])]
+    return str(done[-1])
+
+
 def post(world: World, url: str) -> str:
     receipts: list[Receipt] = []
     error = told(lambda: receipts.extend(Webhook(url=url).send([make_parcel()], world.net)))
@@ -279,6 +290,10 @@ def index(link: str) -> str:
     return f"<sitemapindex xmlns='{place}'><sitemap><loc>{escape(link)}</loc></sitemap></sitemapindex>"
 
 
+def feeds(url: str) -> str:
+    return f"<opml version='2.0'><head/><body><outline text='One' xmlUrl={quoteattr(url)}/></body></opml>"
+
+
 def following(url: str) -> str:
     return listing(head=f"<link rel=next href={quoteattr(url)}>")
 
@@ -313,6 +328,8 @@ DOORS = (
     Door("the page with what is older", lambda w, url: visit_page(w, w.page(following(url))), says=False),
     Door("a sitemap of an index", lambda w, url: visit_page(w, w.page(index(url), XML))),
     Door("an article of a page", lambda w, url: visit_page(w, w.page(listing(url)), select=SELECT, full_text=True)),
+    Door("a list of feeds", lambda w, url: told(lambda: Opml(url=url).fetch(None, w.net))),
+    Door("a feed of a list", follow),
     Door("a webhook", post),
     Door("a provider's certificate", report),
     Door("source test", try_out),
@@ -402,7 +419,7 @@ def test_what_the_text_of_an_entry_names_is_fetched_by_nobody_on_its_way_into_fe
     world: World,
 ) -> None:
     texts = "".join(LOADED.format(f"http://{host}:{world.port}/") for host in HOSTS)
-    world.page(rss(text=escape(texts)), XML, path="/feed")
+    world.page(feeds(world.page(rss(text=escape(texts)), XML, path="/feed")), XML, path="/planet")
     assert all(report.well for report in world.app.once(lambda _: None, lambda *_: None))
     assert list(world.folder.glob("feeds/news/atom.xml"))
     [mail] = world.folder.glob("outbox/*.eml")
