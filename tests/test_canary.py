@@ -109,9 +109,9 @@ publications:
 bounces: {{ses: {{topic: "{topic}"}}}}
 """
 TOLD = re.compile(
-    r"is at \S+, which is not a public address|no such host: |not a web address|that is not Amazon's|it has moved"
+    r"is at \S+, which is not a public address|no such host: |not a web address|that is not Amazon's|answered 30\d"
 )
-"""What the house may say of an address that it refuses; a webhook is not sent on to another one."""
+"""What the house may say of an address that it refuses; what is posted is not sent on to it."""
 
 
 @dataclass
@@ -243,6 +243,25 @@ def follow(world: World, url: str) -> str:
     return str(done[-1])
 
 
+def ask_hub(world: World, url: str) -> str:
+    """What is said of the hub that a feed names."""
+    link = f"<link xmlns='http://www.w3.org/2005/Atom' rel='hub' href={quoteattr(url)}/>"
+    world.page(rss().replace("<description/>", link), XML, path="/feed")
+    [visit] = world.app.by_hand("collect", ["blog"])
+    world.app.do(visit)
+    done = [world.app.do(work) for work in world.app.due("hubs")]
+    with world.app.store.write() as tx:
+        for row in tx.hubs.all():
+            tx.hubs.remove(row.name)
+    return str(done)
+
+
+def look(world: World, url: str) -> str:
+    """What a reader gets to see who asks for a picture that an entry names."""
+    proof, name = world.app.images.address(url).split("/")[-2:]
+    return str(world.app.images.picture(proof, name))
+
+
 def post(world: World, url: str) -> str:
     receipts: list[Receipt] = []
     error = told(lambda: receipts.extend(Webhook(url=url).send([make_parcel()], world.net)))
@@ -330,6 +349,8 @@ DOORS = (
     Door("an article of a page", lambda w, url: visit_page(w, w.page(listing(url)), select=SELECT, full_text=True)),
     Door("a list of feeds", lambda w, url: told(lambda: Opml(url=url).fetch(None, w.net))),
     Door("a feed of a list", follow),
+    Door("a hub of a feed", ask_hub),
+    Door("a picture of an entry", look, says=False),
     Door("a webhook", post),
     Door("a provider's certificate", report),
     Door("source test", try_out),
