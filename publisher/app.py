@@ -487,7 +487,9 @@ def try_source(name: str, config_file: Path, *, private: bool, full_text: bool =
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
         trial = sources.tried(source.options, net)
         done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
-    items = [sources.whole(done.trial.items[0], net), *done.trial.items[1:]] if full_text else done.trial.items
+    items = list(done.trial.items)
+    if full_text:
+        items[:1] = [sources.whole(item, net.onward(item.link, done.url)) for item in items[:1]]
     return replace(done, trial=replace(done.trial, items=tuple(tidy(item, done.url) for item in items)))
 
 

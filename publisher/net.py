@@ -136,6 +136,18 @@ class Net:
         other._private = self._private if private is None else private
         return other
 
+    def onward(self, url: str, home: str) -> Net:
+        """The way to an address that stands in what was found at another one.
+
+        Whoever lets us talk to private addresses means the one that they name, and not those that somebody writes
+        there: at another host, an address has to be a public one.
+        """
+        try:
+            at_home = urlsplit(url).hostname == urlsplit(home).hostname
+        except ValueError:  # it is told where it is fetched
+            at_home = False
+        return self if at_home else self.bound(private=False)
+
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, etag: str = "", modified: str = "") -> Answer:
         """Fetch, following at most five redirects.
 

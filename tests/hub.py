@@ -97,7 +97,7 @@ class Hub:
             "hub.challenge": secrets.token_urlsafe(),
             "hub.lease_seconds": lease,
         } | {f"hub.{name}": value for name, value in other.items()}
-        answer = requests.get(form["hub.callback"], params=query, timeout=20, allow_redirects=False)
+        answer = requests.get(form["hub.callback"], params=query, timeout=30, allow_redirects=False)
         confirmed = answer.ok and answer.text == query["hub.challenge"]
         if confirmed and form["hub.mode"] == "subscribe":
             until = self.clock() + timedelta(seconds=int(lease or 0))
@@ -111,7 +111,7 @@ class Hub:
         """Tell the callback that there will be nothing."""
         query = {"hub.mode": "denied", "hub.topic": form["hub.topic"], "hub.reason": reason}
         self.subscribed.pop(form["hub.callback"], None)
-        return requests.get(form["hub.callback"], params=query, timeout=20).status_code
+        return requests.get(form["hub.callback"], params=query, timeout=30).status_code
 
     def push(self, body: bytes, *, signature: str | None = None, media_type: str = "application/rss+xml") -> list[int]:
         """Push to all whose lease has not ended; returns what they answered.

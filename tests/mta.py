@@ -13,7 +13,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, wait_for
 
 PASSWORD = "p/w@#1"
 """Of every mailbox, and of the login at ``Mta.submission``."""
@@ -29,7 +29,6 @@ PASSWORD = "p/w@#1"
 _MAILBOXES = [f"box{number}" for number in range(1, 301)]
 """All are there from the start: Dovecot may take seconds to notice that its list of users has changed."""
 _KEEPER = "nobody"  # whose files the mails are; Dovecot refuses root's
-_WAIT = 15.0  # seconds until what was asked for must have happened
 
 _QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "maildrop", "pid")
 _QUEUES += ("private", "public", "saved", "trace")
@@ -184,7 +183,7 @@ class Mta:
     @contextmanager
     def open_mailbox(self, name: str) -> Iterator[imaplib.IMAP4]:
         """A mailbox, seen by another mail reader than ours."""
-        with imaplib.IMAP4("127.0.0.1", self.ports["imap"], timeout=_WAIT) as client:
+        with imaplib.IMAP4("127.0.0.1", self.ports["imap"], timeout=PATIENCE) as client:
             client.login(f"{name}@example.org", PASSWORD)
             client.select()
             yield client
@@ -203,17 +202,14 @@ class Mta:
 
     def messages(self, name: str, *, count: int) -> list[EmailMessage]:
         """The messages in a mailbox, once there are so many."""
-        ends = time.monotonic() + _WAIT
-        while len(found := self.contents(name)) < count and time.monotonic() < ends:
-            time.sleep(0.05)
-        return [message_from_bytes(message, policy=policy.default) for message in found]
+        wait_for(lambda: len(self.contents(name)) >= count)
+        return [message_from_bytes(message, policy=policy.default) for message in self.contents(name)]
 
     def log(self, awaited: str = "", *, since: int = 0) -> str:
         """What Postfix wrote from that character on, once what is awaited is there."""
-        ends = time.monotonic() + _WAIT
-        while awaited not in (text := (self.folder / "postfix.log").read_text()[since:]) and time.monotonic() < ends:
-            time.sleep(0.05)
-        return text
+        file = self.folder / "postfix.log"
+        wait_for(lambda: awaited in file.read_text()[since:])
+        return file.read_text()[since:]
 
 
 @contextmanager
@@ -290,17 +286,19 @@ def _kept_running(folder: Path, *commands: Sequence[str | Path]) -> Iterator[Non
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(_WAIT)
+            process.wait(PATIENCE)
 
 
 def _await(port: int, folder: Path) -> None:
-    ends = time.monotonic() + _WAIT
-    while time.monotonic() < ends:
+    def answers() -> bool:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    logs = "\n".join(file.read_text() for file in folder.glob("*.log"))
-    raise AssertionError(f"the mail system did not start:\n{logs}")
+            return False
+        return True
+
+    try:
+        wait_for(answers)
+    except AssertionError as error:
+        logs = "\n".join(file.read_text() for file in folder.glob("*.log"))
+        raise AssertionError(f"the mail system did not start:\n{logs}") from error

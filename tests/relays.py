@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from waiting import PATIENCE
+
 HANG_UP, RESET = "hang up", "reset"
 """What a relay may be told to do instead of answering."""
 
@@ -77,10 +79,10 @@ class Recorder(socketserver.ThreadingTCPServer):
         """How often each (recipient, Message-ID) was taken."""
         return Counter((one.recipient, one.id) for one in self.taken)
 
-    def wait(self, happened: Callable[[], bool], seconds: float) -> bool:
-        """Wait until something has happened here, but no longer than so many seconds."""
+    def wait(self, happened: Callable[[], bool]) -> None:
+        """Wait until something has happened here; it is noticed at once."""
         with self.changed:
-            return self.changed.wait_for(happened, seconds)
+            assert self.changed.wait_for(happened, PATIENCE), f"it has not happened within {PATIENCE} s"
 
     def close(self) -> None:
         self.shutdown()

@@ -25,6 +25,7 @@ from hostile.limits import Growth, files_no_longer_than
 from hostile.server import Behaviour, Server, closing, ok, saying, serving
 from outside import Clock, Mail, MailServer, Post, WebSite, rss
 from structlog.testing import capture_logs
+from waiting import PATIENCE, wait_for
 
 from publisher import net
 from publisher.app import App, Service, load
@@ -376,7 +377,7 @@ def test_bad_answers_harm_no_other_source_and_take_neither_time_nor_memory(story
     assert (good.mails, bad.mails, last.mails) == ([], [ADA, ("eve", {"news"})], [("bob", late), ("eve", late)])
     assert (good.wrong, last.wrong) == ([], [])
     assert story.growth < 60_000_000
-    assert story.seconds < 10
+    assert story.seconds < PATIENCE / 2
 
 
 # --- answers that are odd, but can be used ---------------------------------------------------------------------------
@@ -820,12 +821,5 @@ def running(service: Service) -> Iterator[None]:
         yield
     finally:
         service.stop()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 10) -> None:
-    ends = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < ends, "it has not happened"
-        time.sleep(0.02)

@@ -12,13 +12,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from outside import Response, WebSite
+from waiting import PATIENCE, wait_for
 
 NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nSome text.\n"
 HOUSE = """
@@ -245,6 +245,12 @@ def test_source_test_shows_what_a_visit_would_bring(web_site: WebSite, config: P
     publisher("source", "test", f"{web_site.url}/feed", code=3)
 
 
+def test_source_test_of_a_source_without_entries_tells_just_that(write_config: Callable[[str], Path]) -> None:
+    config = write_config("sources: {notes: {kind: folder, path: notes}}\n")
+    (config.parent / "notes").mkdir()
+    assert "0 entries" in publisher("-c", config, "source", "test", "notes", "--full-text")
+
+
 NEWS = "".join(
     f"<div class=story><h3><a href=/{n}>The bridge number {n} is open</a></h3>"
     f"<p class=lead>Bridge {n} was opened by the mayor this week, who praised all those that had built it.</p>"
@@ -291,13 +297,6 @@ def test_source_test_says_what_to_do_where_nothing_is_found(web_site: WebSite) -
 # --- the service -----------------------------------------------------------------------------------------------------
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen within 20 seconds"
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def service(config: Path) -> Iterator[tuple[subprocess.Popen[str], str, Path]]:
     """The service, the address of its pages, and the file that it logs to."""
@@ -335,7 +334,7 @@ def test_the_service_publishes_mails_shows_reloads_and_ends(
     wait_for(lambda: "Other news" in urllib.request.urlopen(f"{address}/news/rss.xml").read().decode())
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(PATIENCE) == 0
     assert [json.loads(line)["event"] for line in log.read_text().splitlines()][-1] == "stopped"
 
 
@@ -353,7 +352,7 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(
 def test_four_processes_on_one_store_run_a_slot_once(config: Path) -> None:
     command = [sys.executable, "-m", "publisher", "-c", str(config), "run", "--once"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0, 0]
+    assert [process.wait(PATIENCE) for process in processes] == [0, 0, 0, 0]
     for process in processes:
         process.communicate()
     publisher("-c", config, "run", "--once")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 from ruamel.yaml import YAML
+from waiting import done_in
 
 from publisher import channels, config, sources
 from publisher.config import Settings
@@ -487,10 +487,9 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
 def test_a_few_aliases_cannot_fill_the_memory(faults: Faults) -> None:
     bomb = "a: &a [" + "x, " * 99 + "x]\n"
     bomb += "".join(f"{name}: &{name} [{', '.join([f'*{below}'] * 100)}]\n" for below, name in ("ab", "bc", "cd", "de"))
-    start = time.process_time()
-    (found,) = faults(bomb.encode())
+    with done_in(5):
+        (found,) = faults(bomb.encode())
     assert "unfolds to more than 200,000 values" in found
-    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -720,14 +719,9 @@ def test_the_schema_tells_kinds_apart_and_speaks_the_operators_words() -> None:
 # --- what it costs ---------------------------------------------------------------------------------------------------
 
 
-def test_a_small_file_is_read_at_once_and_a_large_one_soon(read: Read) -> None:
-    def seconds(count: int) -> float:
-        listed = "".join(
-            f"  s{n}:\n    kind: feed\n    url: https://a.example/{n}\n    every: 1h\n" for n in range(count)
-        )
-        start = time.process_time()
+@pytest.mark.parametrize(("count", "seconds"), [(7, 0.15), (2000, 3)])
+def test_a_small_file_is_read_at_once_and_a_large_one_soon(read: Read, count: int, seconds: float) -> None:
+    read("")  # what is imported and made once is not counted
+    listed = "".join(f"  s{n}:\n    kind: feed\n    url: https://a.example/{n}\n    every: 1h\n" for n in range(count))
+    with done_in(seconds):
         read("sources:\n" + listed)
-        return time.process_time() - start
-
-    assert min(seconds(7) for _ in range(3)) < 0.15
-    assert seconds(2000) < 3

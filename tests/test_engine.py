@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
+from waiting import PATIENCE, wait_for
 
 from publisher.engine.local import Local, Report
 from publisher.errors import ChannelDown
 from publisher.model import Done, Later, Never, Outcome, Work
-
-SOON = 5  # seconds; what takes longer is stuck
 
 
 def collect(subject: str) -> Work:
@@ -73,7 +72,7 @@ def test_a_step_is_never_done_to_one_subject_by_two_threads_at_a_time() -> None:
 
 
 def test_different_subjects_are_worked_on_in_parallel() -> None:
-    meeting = threading.Barrier(3, timeout=SOON)
+    meeting = threading.Barrier(3, timeout=PATIENCE)
 
     def meet(work: Work) -> Outcome:
         meeting.wait()
@@ -88,7 +87,7 @@ def test_what_is_underway_is_not_taken_again_until_it_is_done() -> None:
     go, told = threading.Event(), threading.Event()
 
     def wait(work: Work) -> Outcome:
-        assert go.wait(SOON)
+        assert go.wait(PATIENCE)
         return Done()
 
     with engine(wait, lambda report: told.set()) as local:
@@ -96,7 +95,7 @@ def test_what_is_underway_is_not_taken_again_until_it_is_done() -> None:
         assert local.submit(collect("a")) is None
         assert local.submit(Work(step="collect", subject="a", slot="another")) is None
         go.set()
-        assert told.wait(SOON)
+        assert told.wait(PATIENCE)
         assert local.submit(collect("a"))
 
 
@@ -104,7 +103,7 @@ def test_what_was_asked_for_while_it_was_underway_is_told_so_that_it_can_be_done
     go, told = threading.Event(), list[Report]()
 
     def wait(work: Work) -> Outcome:
-        assert go.wait(SOON)
+        assert go.wait(PATIENCE)
         return Done()
 
     with engine(wait, told.append) as local:
@@ -112,8 +111,8 @@ def test_what_was_asked_for_while_it_was_underway_is_told_so_that_it_can_be_done
         local.submit(collect("a"))
         go.set()
         for future in futures:
-            future.result(SOON)
-        local.submit(collect("a")).result(SOON)
+            future.result(PATIENCE)
+        local.submit(collect("a")).result(PATIENCE)
     assert sorted((report.work.subject, report.again) for report in told) == [("a", False), ("a", True), ("b", False)]
 
 
@@ -123,14 +122,14 @@ def test_a_step_waits_for_no_other_however_many_works_that_has() -> None:
     def work(work: Work) -> Outcome:
         if work.step == "collect":
             started.release()
-            assert go.wait(SOON)
+            assert go.wait(PATIENCE)
         return Done()
 
     with engine(work) as local:
         visits = [local.submit(collect(str(number))) for number in range(100)]
         for _ in range(8):
-            assert started.acquire(timeout=SOON)
-        local.submit(Work(step="publish", subject="a")).result(SOON)
+            assert started.acquire(timeout=PATIENCE)
+        local.submit(Work(step="publish", subject="a")).result(PATIENCE)
         assert not any(visit.done() for visit in visits)
         go.set()
 
@@ -139,7 +138,8 @@ def test_reports_come_in_the_order_of_the_works_and_each_is_told() -> None:
     told: list[Report] = []
 
     def slow_first(work: Work) -> Outcome:
-        time.sleep(0.03 if work.subject == "a" else 0)
+        if work.subject == "a":
+            wait_for(lambda: len(told) == 3)
         return Done(work.subject)
 
     with engine(slow_first, told.append) as local:
@@ -194,21 +194,21 @@ def test_closing_waits_for_what_is_underway_and_starts_nothing_more() -> None:
 
     def wait(work: Work) -> Outcome:
         begun.set()
-        assert go.wait(SOON)
+        assert go.wait(PATIENCE)
         done.append(work.subject)
         return Done()
 
     local = Local(wait, no_one, workers=1)
     local.submit(collect("a"))
     local.submit(collect("b"))
-    assert begun.wait(SOON)
+    assert begun.wait(PATIENCE)
     closing = threading.Thread(target=local.close)
     closing.start()
     closing.join(0.05)
     assert closing.is_alive()
     assert local.submit(collect("c")) is None
     go.set()
-    closing.join(SOON)
+    closing.join(PATIENCE)
     assert not closing.is_alive()
     assert done == ["a"]
 
@@ -243,17 +243,17 @@ def test_works_of_one_lane_are_done_one_after_the_other_in_their_order() -> None
 
 
 def test_a_lane_that_is_slow_holds_up_no_other_and_takes_one_thread() -> None:
-    go, others = threading.Event(), threading.Barrier(2, timeout=SOON)
+    go, others = threading.Event(), threading.Barrier(2, timeout=PATIENCE)
 
     def do(work: Work) -> Outcome:
-        assert go.wait(SOON) if work.lane == "slow" else others.wait() >= 0
+        assert go.wait(PATIENCE) if work.lane == "slow" else others.wait() >= 0
         return Done()
 
     local = Local(do, no_one, workers=3, pause=0)
     slow = [local.submit(visit(f"slow{number}", "slow")) for number in range(5)]
     assert all(report.well for report in local.run([collect("a"), collect("b")]))
     go.set()
-    assert all(future and future.result(SOON).well for future in slow)
+    assert all(future and future.result(PATIENCE).well for future in slow)
     local.close()
 
 
@@ -277,19 +277,19 @@ def test_closing_does_not_wait_for_what_waits_in_a_lane() -> None:
 
     def do(work: Work) -> Outcome:
         begun.set()
-        assert go.wait(SOON)
+        assert go.wait(PATIENCE)
         return Done()
 
     local = Local(do, no_one)
     first, second = local.submit(visit("a", "lane")), local.submit(visit("b", "lane"))
-    assert begun.wait(SOON)
+    assert begun.wait(PATIENCE)
     closing = threading.Thread(target=local.close)
     closing.start()
     go.set()
-    closing.join(SOON)
+    closing.join(PATIENCE)
     assert first
     assert second
-    assert first.result(SOON).well
+    assert first.result(PATIENCE).well
     assert second.cancelled()
 
 
@@ -300,5 +300,5 @@ def test_one_who_cannot_be_told_leaves_nobody_waiting() -> None:
     local = Local(lambda work: Done(), deaf)
     future = local.submit(collect("a"))
     assert future
-    assert future.result(SOON).well
+    assert future.result(PATIENCE).well
     local.close()

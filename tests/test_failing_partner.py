@@ -7,7 +7,6 @@ import random
 import socket
 import socketserver
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,7 +37,7 @@ channels:
     url: "{hook}"
     secret: {secret}
     private: true
-    timeout: 1s
+    timeout: 2s
     each_recipient: true
 retry: {{attempts: 40, for: 90d}}
 """
@@ -100,7 +99,7 @@ class _Call(socketserver.StreamRequestHandler):
             return False
         identity = self.take()
         if way == "hangs":
-            time.sleep(1.5)
+            self.request.recv(1)  # until they have had enough
         if not way.isdecimal():
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhal" if way == "half" else b"")
             return False

@@ -8,11 +8,13 @@ import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 from imap import ImapServer, changes_nothing
 from mta import PASSWORD, Mta
+from waiting import PATIENCE, wait_for
 
 from publisher.errors import AddressRefused, NetError, SourceError, TooSlow, Unreachable
 from publisher.mailbox import Mark, Peeked, peek_into_mailbox
@@ -56,14 +58,12 @@ def test_what_is_new_to_its_owner_stays_new(mta: Mta) -> None:
     box = mta.new_mailbox()
     with smtplib.SMTP("127.0.0.1", mta.ports["smtp"]) as relay:
         relay.sendmail("ada@example.org", f"{box}@example.org", mail("one"))
-    new, ends = mta.folder / "mail" / box / "mail/new", time.monotonic() + 15
-    while not (arrived := list(new.glob("*"))):
-        assert time.monotonic() < ends, "the mail did not arrive"
-        time.sleep(0.05)
+    new = mta.folder / "mail" / box / "mail/new"
+    arrived = wait_for(lambda: list(new.glob("*")))
     [peeked] = peek_into_mailbox(url_of(mta, box))
     assert b"Subject: one" in peeked.message
     assert peeked.arrived
-    assert abs(datetime.now(UTC) - peeked.arrived) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - peeked.arrived) < timedelta(minutes=5)
     assert list(new.glob("*")) == arrived
 
 
@@ -102,7 +102,7 @@ def test_ten_thousand_messages_cost_little_time_and_memory(mta: Mta) -> None:
     print(f"10,000 messages: {took:.2f} s, {peak / 1e6:.1f} MB")
     assert len(peeked) == 200
     assert peeked[-1][1] > 9_000
-    assert took < 10
+    assert took < PATIENCE
     assert peak < 10_000_000
 
 
@@ -167,12 +167,13 @@ def test_a_long_mailbox_is_searched_in_windows(server: ImapServer, monkeypatch: 
     assert subjects(peek_into_mailbox(server.url, Mark(1, 6))) == ["6", "7"]
 
 
-def test_at_least_one_message_is_begun_and_none_when_it_is_late(server: ImapServer) -> None:
+def test_at_least_one_message_is_begun_and_none_when_it_is_late(
+    server: ImapServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.add(*map(mail, range(5)))
-    looking = peek_into_mailbox(server.url, seconds=2)
-    assert subjects(iter([next(looking)])) == ["4"]
-    time.sleep(1.6)
-    assert list(looking) == []
+    moments = iter([0, 76])  # seconds by the clock: when the look begins, and after the first message
+    monkeypatch.setattr("publisher.mailbox.connection.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    assert subjects(peek_into_mailbox(server.url, seconds=100)) == ["4"]
 
 
 def test_a_folder_that_is_refused_is_told(server: ImapServer) -> None:
@@ -194,6 +195,6 @@ def test_nobody_there_is_told_through_a_net_too(server: ImapServer) -> None:
 
 
 def test_a_name_server_that_is_slow_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_args, **_options: time.sleep(1) or [])
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_args, **_options: time.sleep(PATIENCE) or [])
     with pytest.raises(TooSlow):
         list(peek_into_mailbox("imap://u:p@slow.example", dial=Net().dial, seconds=0.2))

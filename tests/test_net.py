@@ -24,18 +24,18 @@ from hostile.server import Behaviour, closing, ok, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3.response import ZstdDecoder
+from waiting import PATIENCE
 
 from publisher import net as room
 from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, Unreachable
 from publisher.net import Net, is_global, retry_after
 
 SECOND = timedelta(seconds=1)
-HALF = SECOND / 2
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Net]:
-    net = Net(private=True, timeout=5 * SECOND)
+    net = Net(private=True, timeout=30 * SECOND)
     yield net
     net.close()
 
@@ -156,7 +156,7 @@ def test_an_answer_that_ends_with_the_connection_is_whole(net: Net) -> None:
 def test_one_connection_serves_many_requests_also_under_other_limits(net: Net) -> None:
     with serving(ok(b"x")) as server:
         net.get(server.url)
-        net.bound(timeout=SECOND, max_bytes=10).get(server.url)
+        net.bound(timeout=20 * SECOND, max_bytes=10).get(server.url)
         net.post(server.url, b"y", headers={})
     assert server.connections == 1
 
@@ -453,11 +453,11 @@ def test_the_next_address_is_tried_when_one_does_not_answer(net: Net, monkeypatc
 def test_a_connection_for_another_protocol_is_made_under_the_same_rules(shared: Net) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = ("localhost", server.getsockname()[1])
-        with shared.bound(private=True).dial(address, 5) as connected, server.accept()[0] as peer:
+        with shared.bound(private=True).dial(address, 30) as connected, server.accept()[0] as peer:
             peer.sendall(b"hello")
             assert connected.recv(5) == b"hello"
         with pytest.raises(AddressRefused, match="not a public address"):
-            shared.bound(private=False).dial(address, 5)
+            shared.bound(private=False).dial(address, 30)
 
 
 def test_an_international_name_is_asked_for_in_ascii(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,7 +477,7 @@ def test_an_international_name_is_asked_for_in_ascii(net: Net, monkeypatch: pyte
 )  # fmt: skip
 def test_an_address_that_is_none_is_told_and_its_password_is_not(net: Net, url: str) -> None:
     with pytest.raises(Unreachable) as caught:
-        net.bound(timeout=HALF).get(url)
+        net.get(url)
     assert "sword" not in str(caught.value)
 
 
@@ -513,7 +513,7 @@ def dripping(head: bytes, drop: bytes, pause: float = 0.05) -> Behaviour:
 
 
 def silent(connection: socket.socket, _: bytes) -> None:
-    time.sleep(5)
+    connection.recv(1)
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -549,42 +549,42 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     ],
 )
 def test_a_drip_does_not_outlast_the_deadline(net: Net, behave: Behaviour) -> None:
-    with serving(behave) as server, within(0.25, 0.9), pytest.raises(TooSlow, match=r"took more than 0\.25 s"):
+    with serving(behave) as server, within(0.25), pytest.raises(TooSlow, match=r"took more than 0\.25 s"):
         net.bound(timeout=timedelta(seconds=0.25)).get(server.url)
 
 
 class within:  # noqa: N801 - reads as a statement
-    """The block takes so many seconds."""
+    """The block takes so many seconds, and not as long as what would hold it up."""
 
-    def __init__(self, least: float, most: float) -> None:
-        self.least, self.most = least, most
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
     def __enter__(self) -> None:
         self.started = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        assert self.least <= time.monotonic() - self.started + 0.01 <= self.most + 0.01
+        assert self.seconds <= time.monotonic() - self.started + 0.01 < PATIENCE / 2
 
 
 def test_an_upload_that_nobody_reads_ends_with_the_deadline(net: Net) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf, within(0.25, 0.9), pytest.raises(TooSlow):
+    with socket.create_server(("127.0.0.1", 0)) as deaf, within(0.25), pytest.raises(TooSlow):
         net.bound(timeout=timedelta(seconds=0.25)).post(
             f"http://127.0.0.1:{deaf.getsockname()[1]}/", b"x" * 20_000_000, headers={}
         )
 
 
 def test_a_tls_handshake_that_nobody_answers_ends_with_the_deadline(net: Net) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf, within(0.25, 0.9), pytest.raises(TooSlow):
+    with socket.create_server(("127.0.0.1", 0)) as deaf, within(0.25), pytest.raises(TooSlow):
         net.bound(timeout=timedelta(seconds=0.25)).get(f"https://127.0.0.1:{deaf.getsockname()[1]}/")
 
 
 def test_a_slow_name_server_ends_with_the_deadline(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     def look_up(*_: object, **__: object) -> list[object]:
-        time.sleep(1)
+        time.sleep(PATIENCE)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    with within(0.25, 0.9), pytest.raises(TooSlow):
+    with within(0.25), pytest.raises(TooSlow):
         net.bound(timeout=timedelta(seconds=0.25)).get("http://slow.example/")
 
 
@@ -593,7 +593,7 @@ def test_the_deadline_covers_all_redirects_together(net: Net) -> None:
         time.sleep(0.15)
         connection.sendall(ok(b"", "Location: /", status="302 Found"))
 
-    with serving(behave) as server, within(0.25, 0.9), pytest.raises(TooSlow):
+    with serving(behave) as server, within(0.25), pytest.raises(TooSlow):
         net.bound(timeout=timedelta(seconds=0.25)).get(server.url)
 
 
@@ -610,7 +610,7 @@ def test_an_endless_body_ends_at_the_limit(net: Net, head: bytes) -> None:
 
 
 def test_a_body_that_says_it_is_too_long_is_not_read(net: Net) -> None:
-    with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n") as server, within(0, 0.3), pytest.raises(TooLarge):
+    with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n") as server, pytest.raises(TooLarge):
         net.bound(max_bytes=1000).get(server.url)
 
 
@@ -645,7 +645,7 @@ class light:  # noqa: N801 - reads as a statement
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "raw deflate", "br", "zstd"])
 def test_a_bomb_unfolds_no_further_than_the_limit(net: Net, coding: str, bombs: Callable[[str], bytes]) -> None:
     bomb = ok(bombs(coding), f"Content-Encoding: {coding.removeprefix('raw ')}")
-    with serving(bomb) as server, light(8_000_000), within(0, 1), pytest.raises(TooLarge):
+    with serving(bomb) as server, light(8_000_000), pytest.raises(TooLarge):
         net.bound(max_bytes=1_000_000).get(server.url)
 
 
@@ -838,20 +838,22 @@ def test_a_certificate_for_another_name_is_refused(trusting: Net, tls: ssl.SSLCo
 
 def test_a_drip_through_tls_does_not_outlast_the_deadline(trusting: Net, tls: ssl.SSLContext) -> None:
     behave = dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x")
-    with serving(behave, tls=tls) as server, within(0.25, 0.9), pytest.raises(TooSlow):
+    with serving(behave, tls=tls) as server, within(0.25), pytest.raises(TooSlow):
         trusting.bound(timeout=timedelta(seconds=0.25)).get(f"https://localhost:{server.port}/")
 
 
 def test_an_upload_through_tls_that_nobody_reads_ends_with_the_deadline(trusting: Net, tls: ssl.SSLContext) -> None:
     def handshake_only(listener: socket.socket) -> None:
         with tls.wrap_socket(listener.accept()[0], server_side=True):
-            time.sleep(1)
+            done.wait(PATIENCE)
 
+    done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         threading.Thread(target=handshake_only, args=(deaf,), daemon=True).start()
         url = f"https://localhost:{deaf.getsockname()[1]}/"
-        with within(0.25, 0.9), pytest.raises(TooSlow):
+        with within(0.25), pytest.raises(TooSlow):
             trusting.bound(timeout=timedelta(seconds=0.25)).post(url, b"x" * 20_000_000, headers={})
+        done.set()
 
 
 def test_a_server_that_speaks_no_tls_is_told(net: Net) -> None:

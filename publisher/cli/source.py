@@ -77,7 +77,7 @@ def try_(
         return print_json(tried)
     _show_items(tried)
     _show_elements(tried.trial)
-    if full_text:
+    if full_text and tried.trial.items:
         _show_text(tried.trial.items)
     return typer.echo(_to_write_down(tried))
 

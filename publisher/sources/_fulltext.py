@@ -26,7 +26,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Annotated, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -167,8 +166,7 @@ class _Round:
 
     def _fetch(self, item: Item) -> Item:
         self._fetched += 1
-        at_home = urlsplit(item.link).hostname == urlsplit(self.home).hostname
-        return whole(item, self.net if at_home else self.net.bound(private=False))
+        return whole(item, self.net.onward(item.link, self.home))
 
     def _failed(self, before: _Seen | None, told: str, error: PublisherError) -> _Seen:
         self.errors.append(error)

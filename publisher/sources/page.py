@@ -65,7 +65,10 @@ class Page:
 
         Where nothing on it was there at the last visit, as at the first one, the pages with the older articles are read
         too, five in all at most.  The cursor is that of ``visit`` and of ``with_texts``, and ``links`` (digests of
-        those on the first page).
+        those on the first page) and ``ends`` (not empty where the page was seen to say where it ends).
+
+        Of a page that breaks off before its end, as when its maker died over it, the last item is not taken, for it may
+        be the half of one, and no validators are kept.
 
         Raises:
             NetError: no answer to work with.
@@ -77,15 +80,26 @@ class Page:
             return visited
         first = self._listed(visited.answer)
         notes: list[str] = []
+        is_whole = not (known.get("ends") and _breaks_off(visited.answer))
+        if not is_whole:
+            notes.append(f"{first.url} breaks off: the last article that is left of it was not taken")
+            first = first._replace(items=first.items[:-1])
         pages = [first, *self._maps(first, net, notes), *self._older(first, known, net, notes)]
         items: dict[str, Item] = {}
         for item in chain.from_iterable(page.items for page in pages):
             items.setdefault(item.link, item)
+        if not items and not is_whole:
+            raise SourceError(f"{first.url} breaks off", hint="it is read again at the next visit")
         if not items:
             raise SourceError(f"{first.url}: none of its sitemaps tells of news: {'; '.join(notes)}", hint=_NAME_PAGE)
         harvest = Harvest(
             items=tuple(items.values()),
-            cursor={**visited.cursor, "links": " ".join(map(_mark, first.items)), **first.forgotten},
+            cursor={
+                **visited.cursor,
+                "links": " ".join(map(_mark, first.items)),
+                "ends": known.get("ends") or ("1" if _ends(visited.answer) else ""),
+                **({} if is_whole and not first.maps else _FORGOTTEN),
+            },
             title=first.title,
             link=first.url,
             notes=tuple(notes),
@@ -115,30 +129,33 @@ class Page:
         found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)
         return _Listed(**found | {"url": answer.url, "items": tuple(map(_item, found["items"]))})
 
-    def _opened(self, url: str, net: Net, notes: list[str]) -> _Listed | None:
-        """What another page lists; None where it cannot be read, which is noted."""
+    def _opened(self, url: str, first: _Listed, net: Net, notes: list[str]) -> _Listed | None:
+        """What another page lists that the first one leads to; None where it cannot be read, which is noted."""
         try:
-            return self._listed(net.get(url))
+            return self._listed(net.onward(url, first.url).get(url))
         except PublisherError as error:
             notes.append(str(error))
             return None
 
     def _maps(self, first: _Listed, net: Net, notes: list[str]) -> Iterator[_Listed]:
         """The sitemaps that an index names."""
-        return filter(None, (self._opened(url, net, notes) for url in first.maps))
+        return filter(None, (self._opened(url, first, net, notes) for url in first.maps))
 
     def _older(self, first: _Listed, known: Cursor, net: Net, notes: list[str]) -> Iterator[_Listed]:
         """The pages after the first, as long as all that is listed is new."""
         marks, page, seen = set(known.get("links", "").split()), first, {first.url}
         while page.older not in {"", *seen} and len(seen) < _MOST_PAGES and marks.isdisjoint(map(_mark, page.items)):
             seen.add(page.older)
-            following = self._opened(page.older, net, notes)
+            following = self._opened(page.older, first, net, notes)
             if following is None:
                 return
             yield (page := following)
 
 
 KIND = Page
+
+_FORGOTTEN = {"etag": "", "modified": "", "digest": ""}
+"""What the cursor does not keep of an index of sitemaps, which looks the same when they have changed, or of a part."""
 
 
 class _Listed(NamedTuple):
@@ -150,11 +167,6 @@ class _Listed(NamedTuple):
     way: str
     older: str
     maps: Sequence[str]
-
-    @property
-    def forgotten(self) -> dict[str, str]:
-        """What the cursor does not keep: an index of sitemaps looks the same when they have changed."""
-        return {"etag": "", "modified": "", "digest": ""} if self.maps else {}
 
 
 def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) -> dict[str, Any]:
@@ -203,6 +215,16 @@ def _refuse_other_types(answer: Answer) -> None:
         raise SourceError(f"{answer.url}: this is a feed, not a page", hint="write `kind: feed`")
     if answer.media_type not in _PAGE_TYPES:
         raise SourceError(f"{answer.url}: {answer.media_type} is not a web page", hint=_NAME_PAGE)
+
+
+def _ends(answer: Answer) -> bool:
+    """Whether an HTML page says where it ends."""
+    return b"</html" in answer.body.lower()
+
+
+def _breaks_off(answer: Answer) -> bool:
+    """Whether it does not, although it is one."""
+    return b"<html" in answer.body.lower() and not _ends(answer)
 
 
 def _fields(item: Item) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 from receivers import Letterbox, Relay, free_port, make_issue, make_parcel
+from waiting import wait_for
 
 from publisher.channels import Channel, kinds
 from publisher.errors import ChannelDown, ChannelError
@@ -32,7 +32,7 @@ class Stage:
 @pytest.fixture
 def smtp(relay: Relay) -> Stage:
     def options(port: int) -> Channel:
-        return kinds()["smtp"](url=f"smtp://127.0.0.1:{port}", timeout=timedelta(seconds=5))
+        return kinds()["smtp"](url=f"smtp://127.0.0.1:{port}", timeout=timedelta(seconds=30))
 
     return Stage(options(relay.port), options(free_port()), lambda: [mail["Message-ID"] for mail in relay.messages])
 
@@ -120,7 +120,7 @@ def test_a_stream_that_is_closed_early_leaves_no_socket_open(stage: Stage, net: 
     next(another)
     another.close()
     net.close()
-    assert eventually(lambda: open_sockets() <= before)
+    wait_for(lambda: open_sockets() <= before)
 
 
 def test_a_stream_whose_parcels_fail_leaves_no_socket_open(stage: Stage, net: Net) -> None:
@@ -133,7 +133,7 @@ def test_a_stream_whose_parcels_fail_leaves_no_socket_open(stage: Stage, net: Ne
     with pytest.raises(LookupError):
         list(stage.channel.send(broken(), net))
     net.close()
-    assert eventually(lambda: open_sockets() <= before)
+    wait_for(lambda: open_sockets() <= before)
 
 
 def test_nobody_there_loses_no_parcel(stage: Stage, net: Net) -> None:
@@ -163,10 +163,3 @@ def test_check_answers_in_one_line_and_sends_nothing(stage: Stage, net: Net) -> 
 def open_sockets() -> int:
     """How many sockets this process has, the receivers' own among them."""
     return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 3) -> bool:
-    ends = time.monotonic() + seconds
-    while not holds() and time.monotonic() < ends:
-        time.sleep(0.02)
-    return holds()

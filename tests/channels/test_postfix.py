@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -21,6 +20,7 @@ import mta as mail_system
 import pytest
 from mta import PASSWORD, Mta
 from receivers import make_issue, make_parcel
+from waiting import wait_for
 
 from publisher.channels.smtp import Smtp
 from publisher.errors import ChannelError
@@ -34,7 +34,7 @@ RETURNING = "{mailbox}+{token}@example.org"
 
 def channel(mta: Mta, service: str = "smtp", *, scheme: str = "smtp", login: str = "", **options: object) -> Smtp:
     url = f"{scheme}://{login}127.0.0.1:{mta.ports[service]}"
-    return Smtp(url=url, timeout=timedelta(seconds=10), **options)  # type: ignore[arg-type]  # passed through as they are
+    return Smtp(url=url, timeout=timedelta(seconds=30), **options)  # type: ignore[arg-type]  # passed through as they are
 
 
 def send(options: Smtp, parcels: list[Parcel], net: Net) -> list[Receipt]:
@@ -231,10 +231,7 @@ def test_nothing_is_left_running_when_the_test_run_is_killed(mta: Mta, certifica
     ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
     folder, *ports = ended.stdout.decode().split()
     assert ended.returncode == -9
-    deadline = time.monotonic() + 10
-    while _processes(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert _processes(folder) == []
+    wait_for(lambda: not _processes(folder))
     shutil.rmtree(folder)
     for port in map(int, ports):
         with pytest.raises(ConnectionRefusedError):

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from receivers import Fragile, Grouping, Relay, free_port, make_issue, make_parcel, only_login, server_context
+from waiting import PATIENCE
 
 from publisher.channels._mail import Dkim
 from publisher.channels._wire import Reply
@@ -34,7 +35,7 @@ StartFragile = Callable[..., Fragile]
 
 
 def channel(port: int, *, scheme: str = "smtp", login: str = "", **options: object) -> Smtp:
-    return Smtp(url=f"{scheme}://{login}127.0.0.1:{port}", timeout=timedelta(seconds=5), **options)
+    return Smtp(url=f"{scheme}://{login}127.0.0.1:{port}", timeout=timedelta(seconds=30), **options)
 
 
 def send(options: Smtp, parcels: list[Parcel], net: Net) -> list[Receipt]:
@@ -256,8 +257,8 @@ def test_what_a_relay_says_before_it_hangs_up_on_a_large_message_is_its_verdict(
 
 
 def test_the_last_dot_is_given_more_time_than_other_answers(net: Net, start_fragile: StartFragile) -> None:
-    relay = start_fragile(slow_dot=0.3)
-    options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=0.1))
+    relay = start_fragile(slow_dot=2.5)
+    options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=2))
     assert verdicts(send(options, parcels(1), net)) == [SENT]
 
 
@@ -464,7 +465,7 @@ def test_the_next_mail_is_signed_while_the_one_before_is_on_its_way(
     relay = start_grouping()
     stream = channel(relay.port, dkim=dkim).send(parcels(2), net)
     next(stream)
-    assert [signing.get(timeout=9) for _ in range(2)] == ["signing_0"] * 2
+    assert [signing.get(timeout=PATIENCE) for _ in range(2)] == ["signing_0"] * 2
     stream.close()
     assert len(relay.taken) == 1
 
@@ -573,7 +574,7 @@ def test_a_relay_that_cannot_do_what_it_offers_gets_a_command_at_a_time(
     start_grouping: StartGrouping, net: Net
 ) -> None:
     relay = start_grouping(flushes=True)
-    options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=0.2))
+    options = Smtp(url=f"smtp://127.0.0.1:{relay.port}", timeout=timedelta(seconds=2))
     assert verdicts(send(options, parcels(3), net)) == [SENT] * 3
     assert relay.groups.count(OPENING) == 1
     assert relay.groups.count(["MAIL"]) == len(relay.taken) == 3

@@ -43,7 +43,7 @@ class Faults:
         return way
 
 
-@pytest.mark.timeout(60 + KILLS * 4)
+@pytest.mark.timeout(300 + KILLS * 14)
 @pytest.mark.parametrize("after_crash", ["resend", "hold"])
 def test_a_relay_that_dies_in_each_phase_gets_every_message_and_none_twice_but_those_in_doubt(
     after_crash: str, write_config: Callable[[str], Path], clock: Clock

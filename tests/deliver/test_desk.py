@@ -206,4 +206,4 @@ def test_an_address_that_is_not_there_is_suppressed_from_then_on(house: House, s
 
 def publisher(house: House, *words: str) -> str:
     command = [sys.executable, "-m", "publisher", "-c", str(house.config), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

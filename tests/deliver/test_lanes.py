@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from relays import HANG_UP, Recorder
+from waiting import PATIENCE
 
 from publisher.errors import StoreError
 from publisher.model import State
@@ -25,7 +26,8 @@ def test_a_connection_that_waits_long_for_its_answer_does_not_hold_up_the_others
     house: House, start_relay: Start
 ) -> None:
     def slow(moment: str, recipient: str) -> str:
-        time.sleep(1 if (moment, recipient) == (".", "reader0@example.org") else 0)
+        if (moment, recipient) == (".", "reader0@example.org"):
+            relay.wait(lambda: len(relay.taken) > 100)
         return ""
 
     relay = start_relay(says=slow)
@@ -44,16 +46,16 @@ def test_a_connection_that_never_answers_is_given_up_in_its_time_and_the_others_
 
     def silent(moment: str, recipient: str) -> str:
         if (moment, recipient) == ("RCPT", "reader0@example.org"):
-            released.wait(10)
+            released.wait(PATIENCE)
         return ""
 
     relay = start_relay(says=silent)
-    house.configure(f"url: '{relay.url}'", "connections: 4", "timeout: 1s")
+    house.configure(f"url: '{relay.url}'", "connections: 4", "timeout: 2s")
     house.plan(*readers(200))
     began = time.monotonic()
     house.deliver()
     released.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE / 2
     assert house.states() == {State.SENT: 199, State.DEFERRED: 1}
     [row] = [row for row in house.rows() if row.state is State.DEFERRED]
     assert (row.recipient, row.detail) == ("reader0@example.org", "connection lost: timed out")
@@ -81,11 +83,18 @@ def test_one_that_hangs_up_costs_the_others_nothing(house: House, start_relay: S
 def test_who_waits_for_their_turn_is_woken_when_we_are_stopped(house: House, relay: Recorder) -> None:
     house.configure(f"url: '{relay.url}'", "rate: 5/m")
     house.plan(*readers(10))
-    timer = threading.Timer(0.5, house.app.stopping.set)
-    timer.start()
+
+    def stop() -> None:
+        relay.wait(lambda: len(relay.taken) == 1)
+        time.sleep(0.3)  # until the next one waits
+        house.app.stopping.set()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
     began = time.monotonic()
     house.deliver()
-    assert time.monotonic() - began < 3, "the next turn would have come after twelve seconds"
+    stopper.join(PATIENCE)
+    assert time.monotonic() - began < 11, "the next turn would have come after twelve seconds"
     assert house.states() == {State.SENT: 1, State.PLANNED: 9}
 
 

@@ -12,15 +12,20 @@ from contextlib import contextmanager
 Behaviour = Callable[[socket.socket, bytes], None]
 """Handed the connection and one request (head and body); closes the connection by raising ``ConnectionError``."""
 
+_TLS = 0x16
+"""With this byte begins a handshake (RFC 8446 section 5.1), which a server without TLS does not wait for."""
+
 
 class Server:
     """Counts what it sees."""
 
-    def __init__(self, behave: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, behave: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
         self._behave = behave
         self._tls = tls
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, 0), family=family)
+        self._listener = socket.create_server((host, port), family=family)
         self.port: int = self._listener.getsockname()[1]
         self.host = f"[{host}]" if ":" in host else host
         self.connections = 0
@@ -60,7 +65,7 @@ def _request(connection: socket.socket) -> bytes:
     received = b""
     while b"\r\n\r\n" not in received:
         piece = connection.recv(65536)
-        if not piece:
+        if not piece or piece[0] == _TLS:
             return b""
         received += piece
     head, _, body = received.partition(b"\r\n\r\n")
@@ -71,9 +76,11 @@ def _request(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(behave: Behaviour | bytes, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(
+    behave: Behaviour | bytes, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None, port: int = 0
+) -> Iterator[Server]:
     """A server that behaves so; given bytes, it says them to every request."""
-    server = Server(behave if callable(behave) else saying(behave), host, tls)
+    server = Server(behave if callable(behave) else saying(behave), host, tls, port)
     try:
         yield server
     finally:

@@ -266,4 +266,4 @@ def test_a_hostile_article_is_done_with_in_five_seconds(page: bytes) -> None:
     started = time.monotonic()
     with suppress(SourceError):
         confined("publisher.sources._article:read", page[:5_000_000], "", "https://a.example.org/", cpu=_fulltext._CPU)
-    assert time.monotonic() - started < 15, "on a busy machine; of processor time it gets four seconds"
+    assert time.monotonic() - started < 30, "on a busy machine; of processor time it gets four seconds"

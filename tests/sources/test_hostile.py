@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from outside import Response, WebSite
+from waiting import done_in
 
 from publisher.collect import tidy
 from publisher.confine import confined
@@ -95,7 +95,7 @@ def answered(visit: Callable[[], Any]) -> None:
         visit()
     except SourceError as refused:
         error = str(refused)
-    assert spent() - before < 5
+    assert spent() - before < 10, "they get less than five, and a slow machine is long in starting the process"
     assert error
 
 
@@ -193,17 +193,13 @@ FUZZ = settings(max_examples=int(os.environ.get("FUZZ", "300")), deadline=None, 
 @given(broken("feed"), st.sampled_from(("", "utf-8", "iso-8859-1", "utf-16", "nonsense", "rot13")))
 @example(SEEDS["feed"][0], "undefined")
 def test_a_broken_feed_is_read_or_refused_and_what_is_kept_is_harmless(body: bytes, charset: str) -> None:
-    started = time.process_time()
-    with suppress(SourceError):
+    with done_in(5), suppress(SourceError):
         judged([feed._item(raw) for raw in parse(body, charset, ADDRESS)["items"]], ADDRESS)
-    assert time.process_time() - started < 5
 
 
 @FUZZ
 @given(broken("page"), st.sampled_from(("", "utf-8", "windows-1252")))
 @example(b"<title>x</title>", "undefined")
 def test_a_broken_page_is_read_or_refused_and_what_is_kept_is_harmless(body: bytes, charset: str) -> None:
-    started = time.process_time()
-    with suppress(SourceError):
+    with done_in(5), suppress(SourceError):
         judged([page._item(raw) for raw in page.read(body, charset, ADDRESS, None)["items"]], ADDRESS)
-    assert time.process_time() - started < 5

@@ -15,6 +15,7 @@ from outside import Response as Answer
 from outside import WebSite
 from pydantic import TypeAdapter, ValidationError
 from pytest_httpserver import HTTPServer
+from waiting import done_in
 from werkzeug import Request, Response
 
 from publisher.errors import BadStatus, SourceError
@@ -341,10 +342,8 @@ def test_every_day_is_read_back(day: date) -> None:
     ids=range(12),
 )
 def test_a_hostile_page_is_done_with_in_five_seconds(html: str) -> None:
-    started = time.process_time()
-    with contextlib.suppress(SourceError):
+    with done_in(5), contextlib.suppress(SourceError):
         find(html[:5_000_000], URL)
-    assert time.process_time() - started < 5
 
 
 # --- fetching --------------------------------------------------------------------------------------------------------
@@ -431,6 +430,43 @@ def test_a_page_that_is_missing_is_an_error(httpserver: HTTPServer, net: Net) ->
         Page(url=httpserver.url_for("/")).fetch(None, net)
 
 
+STORY = "<article><h2><a href=/{0}>The story of number {0}</a></h2><p>Text {0}.</p></article>"
+STORIES = "".join(map(STORY.format, "abcdef"))
+
+
+def test_of_a_page_that_breaks_off_the_last_item_is_left_and_the_page_is_asked_for_anew(
+    web_site: WebSite, net: Net
+) -> None:
+    """Whoever made it died over it, and the server sent what there was: nothing but its end is missing."""
+    source, new = Page(url=f"{web_site.url}/"), "<article><h2><a href=/new>The story that is new</a></h2></article>"
+    web_site.pages["/"] = html(f"<html><body><main>{STORIES}</main></body></HTML >")
+    first = source.fetch(None, net)
+    assert (len(first.items), first.notes) == (6, ())
+    for _ in range(2):
+        web_site.pages["/"] = html(f"<html><body><main>{new}{STORIES}"[:-60])
+        harvest = source.fetch(first.cursor, net)
+        assert [item.link.rpartition("/")[2] for item in harvest.items] == ["new", "a", "b", "c", "d"]
+        assert harvest.notes == (f"{web_site.url}/ breaks off: the last article that is left of it was not taken",)
+        first = source.fetch(harvest.cursor, net)
+        assert not first.unchanged
+    web_site.pages["/"] = html(f"<html><body><main>{new}{STORIES}</main></body></html>")
+    whole = source.fetch(first.cursor, net)
+    assert (len(whole.items), whole.notes) == (7, ())
+
+
+def test_a_page_that_never_says_where_it_ends_is_taken_as_it_is(web_site: WebSite, net: Net) -> None:
+    source, cursor = Page(url=f"{web_site.url}/"), None
+    for count in (5, 6):
+        web_site.pages["/"] = html(f"<html><body><main>{STORIES[: count * len(STORIES) // 6]}")
+        harvest = source.fetch(cursor, net)
+        cursor = harvest.cursor
+        assert (len(harvest.items), harvest.notes) == (count, ())
+
+
+def html(text: str) -> Answer:
+    return Answer(text.encode(), headers={"Content-Type": "text/html"})
+
+
 def test_an_empty_page_never_means_that_all_entries_vanished(httpserver: HTTPServer, net: Net) -> None:
     httpserver.expect_request("/").respond_with_data("<h1>News</h1><p>Nothing at present.", content_type="text/html")
     with pytest.raises(SourceError, match="no list of articles") as caught:
@@ -452,7 +488,7 @@ def test_a_page_that_would_keep_the_parser_busy_for_minutes_is_given_up(httpserv
     started = time.monotonic()
     with pytest.raises(SourceError, match="took more than"):
         Page(url=httpserver.url_for("/")).fetch(None, net)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30, "on a busy machine; of processor time it gets four seconds"
 
 
 # --- more than one page ----------------------------------------------------------------------------------------------

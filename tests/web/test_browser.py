@@ -11,16 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from outside import Clock, Mail, MailServer
 from playwright.sync_api import Browser, Page, sync_playwright
-from web_house import ADA, House, at_work, await_it, served, write_config, write_notes
+from waiting import PATIENCE, wait_for
+from web_house import ADA, House, at_work, served, write_config, write_notes
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS = ["--headless", *QUIET, "--disable-component-update", "--disable-sync"]
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed; apt-get install chromium"),
-    pytest.mark.timeout(300),
-]
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed; apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A window of a reader who has no script: none is needed."""
     context = browser.new_context(java_script_enabled=False, locale="en-GB")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(1000 * PATIENCE)
     yield context.new_page()
     context.close()
 
@@ -44,13 +42,13 @@ def page(browser: Browser) -> Iterator[Page]:
 def house(tmp_path: Path, mail_server: MailServer, clock: Clock) -> Iterator[House]:
     write_notes(tmp_path)
     with at_work(write_config(tmp_path, mail_server.port), mail_server, clock) as house:
-        await_it(lambda: mail_server.mails and (tmp_path / "feeds/weekly/index.html").exists())
+        wait_for(lambda: mail_server.mails and (tmp_path / "feeds/weekly/index.html").exists())
         yield house
 
 
 def next_mail(house: House, to: str, after: int) -> Mail:
     """The mail that comes to somebody, of those after that number."""
-    found = await_it(lambda: [mail for mail in house.mail.mails[after:] if mail.to == to])
+    found = wait_for(lambda: [mail for mail in house.mail.mails[after:] if mail.to == to])
     assert isinstance(found[0], Mail)
     return found[0]
 

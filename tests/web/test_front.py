@@ -185,7 +185,7 @@ def test_browsers_are_told_of_errors_by_a_page_and_programs_by_a_line(
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert "<h1" in page.text
     sheet = LexborHTMLParser(page.text).css_first("link[rel=stylesheet]").attributes["href"]
-    assert requests.get(requests.compat.urljoin(page.url, sheet), timeout=5).status_code == 200
+    assert requests.get(requests.compat.urljoin(page.url, sheet), timeout=30).status_code == 200
     line = readers_house.get(path)
     assert (line.status_code, line.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
     assert line.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")

@@ -57,7 +57,7 @@ class House:
 
     def report(self, provider: str, body: object, **headers: str) -> requests.Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return requests.post(f"{self.address}/bounces/{provider}", data=data, headers=headers, timeout=5)
+        return requests.post(f"{self.address}/bounces/{provider}", data=data, headers=headers, timeout=30)
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def test_looking_at_the_page_changes_nothing(house: House, tmp_path: Path) -> No
 
     before = content()
     for ask in (requests.get, requests.head, requests.options):
-        ask(house.link(), timeout=5)
-        ask(f"{house.link()}?from=everything", timeout=5)
-        ask(f"{house.address}/bounces/mailgun", timeout=5)
+        ask(house.link(), timeout=30)
+        ask(f"{house.link()}?from=everything", timeout=30)
+        ask(f"{house.address}/bounces/mailgun", timeout=30)
     assert content() == before
 
 
 def test_the_page_has_a_form_no_script_and_nothing_about_the_reader(house: House) -> None:
-    answer = requests.get(house.link(), timeout=5)
+    answer = requests.get(house.link(), timeout=30)
     assert answer.status_code == 200
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self';")
     assert answer.headers["Cache-Control"] == "no-store"
@@ -97,7 +97,7 @@ def test_the_page_has_a_form_no_script_and_nothing_about_the_reader(house: House
     assert answer.text.count("<form method") == 1
     assert ADA not in answer.text
     [sheet] = re.findall(r'<link rel="stylesheet" href="([^"]+)"', answer.text)
-    assert requests.get(urljoin(house.link(), sheet), timeout=5).status_code == 200
+    assert requests.get(urljoin(house.link(), sheet), timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_the_page_has_a_form_no_script_and_nothing_about_the_reader(house: House
 )
 def test_one_post_leaves_the_publication_without_cookie_or_redirect(house: House, body: dict[str, object]) -> None:
     for _ in range(2):
-        answer = requests.post(house.link(), **body, timeout=5, allow_redirects=False)
+        answer = requests.post(house.link(), **body, timeout=30, allow_redirects=False)
         assert answer.status_code == 200
         assert "You are unsubscribed" in answer.text
     assert house.suppressed == [(ADA, "news", "unsubscribed")]
 
 
 def test_the_other_button_leaves_everything(house: House) -> None:
-    answer = requests.post(house.link(), data={"from": "everything"}, timeout=5)
+    answer = requests.post(house.link(), data={"from": "everything"}, timeout=30)
     assert "<form" not in answer.text
     assert house.suppressed == [(ADA, "", "unsubscribed")]
 
@@ -128,7 +128,7 @@ def test_the_other_button_leaves_everything(house: House) -> None:
 @pytest.mark.parametrize("wrong", ["x", "1-aaaaaaaaaaaaaaaaaaaaaaaaaa", "%00", "<b>"])
 def test_a_wrong_link_is_said_to_be_one(house: House, wrong: str) -> None:
     for ask in (requests.get, requests.post):
-        answer = ask(f"{house.address}/unsubscribe/{wrong}", timeout=5)
+        answer = ask(f"{house.address}/unsubscribe/{wrong}", timeout=30)
         assert answer.status_code == 404
         assert "This link does not work" in answer.text
         assert "<form" not in answer.text
@@ -136,14 +136,14 @@ def test_a_wrong_link_is_said_to_be_one(house: House, wrong: str) -> None:
 
 
 def test_a_form_that_is_too_large_is_refused(house: House) -> None:
-    assert requests.post(house.link(), data=b"x" * 20_000, timeout=5).status_code == 413
+    assert requests.post(house.link(), data=b"x" * 20_000, timeout=30).status_code == 413
     assert house.suppressed == []
 
 
 def test_a_delivery_planned_before_its_reader_left_is_suppressed_and_the_issue_is_finished(
     house: House, tmp_path: Path
 ) -> None:
-    requests.post(house.link("news"), data=ONE_CLICK, timeout=5)
+    requests.post(house.link("news"), data=ONE_CLICK, timeout=30)
     for work in house.app.due("deliver"):
         house.app.do(work)
     with house.app.store.read() as tx:
@@ -162,7 +162,7 @@ def test_a_store_that_is_away_is_told_so_that_the_provider_tries_again(house: Ho
     with sqlite3.connect(tmp_path / "data/publisher.db") as database:
         for table in ("suppressions", "returns"):
             database.execute(f"ALTER TABLE {table} RENAME TO lost_{table}")
-    assert requests.post(link, data=ONE_CLICK, timeout=5).status_code == 503
+    assert requests.post(link, data=ONE_CLICK, timeout=30).status_code == 503
     answer = house.report("postmark", {"RecordType": "SpamComplaint", "Email": ADA}, Authorization=_basic("user:word"))
     assert answer.status_code == 503
 

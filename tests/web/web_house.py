@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import requests
 from outside import Clock, Mail, MailServer
+from waiting import PATIENCE
 
 from publisher.app import App, Service, load
 from publisher.web import serving
@@ -96,10 +96,10 @@ class House:
         return self.mail.mails[before:]
 
     def get(self, path: str, **more: Any) -> requests.Response:
-        return self.session.get(self.address + path, timeout=10, **more)
+        return self.session.get(self.address + path, timeout=30, **more)
 
     def post(self, path: str, data: Any = None, **more: Any) -> requests.Response:
-        return self.session.post(self.address + path, data=data, timeout=10, **more)
+        return self.session.post(self.address + path, data=data, timeout=30, **more)
 
     def sign_up(self, address: str = ADA, *publications: str, **more: Any) -> requests.Response:
         return self.post("/subscribe", {"address": address, "publication": publications or ["weekly"], **more})
@@ -152,16 +152,9 @@ def at_work(config: Path, mail: MailServer, clock: Clock) -> Iterator[House]:
     thread = threading.Thread(target=service.run, name="service")
     with serving(lambda: service.app) as where:
         thread.start()
-        yield House(service.app, where.rstrip("/"), mail, clock)
-        service.stop()
-        thread.join(timeout=20)
-
-
-def await_it(happened: Callable[[], Any], seconds: float = 20) -> Any:
-    """What comes of it, as soon as something does."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
+        try:
+            yield House(service.app, where.rstrip("/"), mail, clock)
+        finally:
+            service.stop()
+            thread.join(PATIENCE)
+    assert not thread.is_alive()
