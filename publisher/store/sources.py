@@ -8,11 +8,11 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, update
 
 from publisher.store.concern import Concern, chunks
 from publisher.store.rows import Due, SourceState
-from publisher.store.tables import sources
+from publisher.store.tables import UNTOLD, sources
 
 
 class Sources(Concern):
@@ -24,8 +24,34 @@ class Sources(Concern):
         return _state(row) if row else None
 
     def put(self, state: SourceState) -> None:
-        """Write a state, be it new or not."""
-        self._upsert(sources, _row(state))
+        """Write a state, be it new or not; of one that is known all but ``told``.
+
+        A visit that began before the operator was told must not make that undone.
+        """
+        row = _row(state)
+        own = {name: value for name, value in row.items() if name != "told"}
+        insert = self._insert(sources).values(row)
+        self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=own))
+
+    def untold(self, *, hold: bool = False) -> list[SourceState]:
+        """Those whose ailment is not what the operator was told of last, by name.
+
+        Args:
+            hold: nobody else gets them so before this transaction ends, and then not those that were told of in it.
+        """
+        found = select(sources).where(UNTOLD).order_by(sources.c.name)
+        return [_state(row) for row in self._connection.execute(found.with_for_update() if hold else found)]
+
+    def tell(self, states: Collection[SourceState]) -> None:
+        """Note that the operator was told of these as they are here, however they are by now."""
+        for state in states:
+            named = update(sources).where(sources.c.name == state.name)
+            self._connection.execute(named.values(told=state.ailment))
+
+    def undecided(self, until: datetime) -> list[str]:
+        """The names of those that fail, of which there is nothing to tell yet, and which are visited again by then."""
+        fails = (sources.c.failures > 0, ~UNTOLD, sources.c.next_at <= until)
+        return list(self._connection.scalars(select(sources.c.name).where(*fails)))
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
