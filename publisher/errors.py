@@ -7,6 +7,7 @@
     ├── NetError               an outgoing request brought no answer to work with
     │   ├── AddressRefused     the host is at an address that we do not talk to
     │   ├── Unreachable        no connection: name, route, refusal, TLS
+    │   │   └── UnknownHost    there is no such host
     │   ├── TooSlow            the deadline passed before the answer was complete
     │   ├── TooLarge           more bytes than allowed, after decompression
     │   └── BadStatus          the server answered with a status that is not success
@@ -90,6 +91,10 @@ class AddressRefused(NetError):
 
 class Unreachable(NetError):
     """No connection: the name, the route, a refusal, or TLS."""
+
+
+class UnknownHost(Unreachable):
+    """There is no such host."""
 
 
 class TooSlow(NetError):

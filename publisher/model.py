@@ -98,6 +98,14 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """From when and until when a server's certificate is valid (RFC 5280 section 4.1.2.5)."""
+
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """What one visit to a source brought back."""
 
@@ -114,6 +122,8 @@ class Harvest:
     notes: tuple[str, ...] = ()
     """Oddities that the operator may want to know; none of them is a failure."""
     hints: Hints = Hints()
+    certificate: Certificate | None = None
+    """That of the server that answered; None where it showed none."""
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -319,6 +329,10 @@ ENTRY_SLOT = "entry "
 """How the slots begin of what goes by no clock; then comes the number of the entry."""
 
 
+ALERTS = "alerts"
+"""What stands for a publication's name where messages to the operator are kept as issues."""
+
+
 def digest_name(publication: str, frequency: str = "") -> str:
     """Under what a publication's issues by one of its schedules go: ``weekly``; ``weekly/daily`` beside the first."""
     return f"{publication}/{frequency}" if frequency else publication
@@ -336,11 +350,11 @@ class Work:
     """One thing to do now: a step, and what it is done to."""
 
     step: str
-    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up, and
-    ``bounces``, which reads what came back."""
+    """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up,
+    ``bounces``, which reads what came back, and ``alert``, which tells the operator of sources that are unwell."""
     subject: str
     """A source, or a feed that it lists, for collect, a publication for publish, a ``digest_name`` for compose, a
-    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces."""
+    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``operator`` for alert."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
     offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,

@@ -38,7 +38,8 @@ from urllib3.poolmanager import PoolManager
 from urllib3.response import GzipDecoderState
 from urllib3.util import make_headers
 
-from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, Unreachable
+from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, UnknownHost, Unreachable
+from publisher.model import Certificate
 
 # Its warnings quote request paths, which may hold secrets (a chat room's webhook), and a server causes them at will.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -72,6 +73,8 @@ class Answer:
     """Decompressed."""
     moved_to: str = ""
     """The new address when every redirect from the start was permanent (RFC 9110 sections 15.4.2 and 15.4.9)."""
+    certificate: Certificate | None = None
+    """That of the server; None without TLS."""
 
     @property
     def media_type(self) -> str:
@@ -221,14 +224,14 @@ class Net:
         self, trip: _Trip, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
         """One request and its answer, whatever its status; only the bodies of successes are read."""
-        trip.host = _place(url)
+        trip.host, trip.certificate = _place(url), None
         request = _prepared(method, url, headers, body)
         try:
             with self._send(trip, request) as response:
                 content = _read(response, trip) if 200 <= response.status_code < 300 else b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _translated(error, trip.host) from error
-        return Answer(str(request.url), response.status_code, response.headers, content)
+        return Answer(str(request.url), response.status_code, response.headers, content, certificate=trip.certificate)
 
     def _send(self, trip: _Trip, request: requests.PreparedRequest) -> requests.Response:
         while True:
@@ -254,6 +257,8 @@ class _Trip:
         self.host = ""
         self.fresh = False
         """A new connection was made for the present exchange."""
+        self.certificate: Certificate | None = None
+        """Of the server that the present exchange is with."""
         self.asked = False
         """An answer was waited for: the request had been written."""
         self._ends = time.monotonic() + seconds
@@ -334,8 +339,15 @@ class _Http(HTTPConnection):
 
 
 class _Https(HTTPSConnection):
+    certificate: Certificate | None = None
+    """Read once, when the connection is made, and known as long as it is kept."""
+
     def _new_conn(self) -> socket.socket:
         return _connect(self._dns_host, self.port)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        super().request(*args, **kwargs)
+        _trip.get().certificate = self.certificate
 
     def connect(self) -> None:
         try:
@@ -349,6 +361,7 @@ class _Https(HTTPSConnection):
             raise Unreachable(f"{_trip.get().host} and we have no TLS in common: {error.reason or error}") from error
         except TimeoutError as error:
             raise _trip.get().too_slow() from error
+        self.certificate = _certificate(self.sock)
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -443,7 +456,7 @@ def _resolve(host: str, port: int, seconds: float) -> _Addresses:
 def _no_address(host: str, failure: Exception) -> Unreachable:
     if isinstance(failure, socket.gaierror) and failure.errno == socket.EAI_AGAIN:
         return Unreachable(f"no name server answers for {host}")
-    return Unreachable(f"no such host: {host}")
+    return UnknownHost(f"no such host: {host}")
 
 
 _UNICAST = ip_network("2000::/3")
@@ -469,6 +482,17 @@ def _refuse_private(host: str, addresses: _Addresses) -> None:
                 f"{host} is at {address[0]}, which is not a public address",
                 hint="if this is meant, write private: true (on the command line: --private)",
             )
+
+
+def _certificate(connection: Any) -> Certificate | None:
+    """What the other side of a connection showed; it has been verified."""
+    shown = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    if not shown:
+        return None
+    begins, ends = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown[end])), UTC) for end in ("notBefore", "notAfter")
+    )
+    return Certificate(begins=begins, ends=ends)
 
 
 # --- pure parts ------------------------------------------------------------------------------------------------------

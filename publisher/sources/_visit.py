@@ -41,10 +41,12 @@ def visit(url: str, known: Cursor, net: Net, headers: Mapping[str, str] | None =
         raise
     moved = answer.moved_to or remembered
     if answer.status == 304:
-        return Harvest(unchanged=True, cursor={**known, "url": moved})
+        return Harvest(unchanged=True, cursor={**known, "url": moved}, certificate=answer.certificate)
     digest = sha256(answer.body).hexdigest()
     cursor = {**known, "url": moved, "etag": answer.etag, "modified": answer.modified, "digest": digest}
-    return Harvest(unchanged=True, cursor=cursor) if digest == known.get("digest") else Found(answer, cursor)
+    if digest == known.get("digest"):
+        return Harvest(unchanged=True, cursor=cursor, certificate=answer.certificate)
+    return Found(answer, cursor)
 
 
 def _ask(url: str, known: Cursor, net: Net, headers: Mapping[str, str] | None) -> tuple[Answer, str]:

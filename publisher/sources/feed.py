@@ -16,7 +16,7 @@ from publisher.model import Author, Cursor, Enclosure, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
-from publisher.sources._visit import visit
+from publisher.sources._visit import Found, visit
 
 _CPU = timedelta(seconds=4.5)
 """A feed of a megabyte takes one; no feed shall hold up the others for more than five."""
@@ -56,7 +56,7 @@ class Feed:
         found = visit(self.url, known, net, {"Accept": _ACCEPTED})
         if isinstance(found, Harvest):
             return found
-        harvest = _harvest(_read(found.answer), found.cursor)
+        harvest = _harvest(_read(found.answer), found)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
                 f"{urlsplit(found.answer.url).netloc} sent a feed without entries, where there were {known['items']}",
@@ -73,13 +73,14 @@ def _read(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _harvest(found: Mapping[str, Any], cursor: Cursor) -> Harvest:
+def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
     return Harvest(
-        items=tuple(map(_item, found["items"])),
-        cursor={**cursor, "items": str(len(found["items"]))},
-        title=found["title"],
-        link=found["link"],
-        notes=tuple(found["notes"]),
+        items=tuple(map(_item, read["items"])),
+        cursor={**found.cursor, "items": str(len(read["items"]))},
+        title=read["title"],
+        link=read["link"],
+        notes=tuple(read["notes"]),
+        certificate=found.answer.certificate,
     )
 
 

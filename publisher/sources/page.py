@@ -88,6 +88,7 @@ class Page:
             title=first.title,
             link=first.url,
             notes=tuple(notes),
+            certificate=visited.answer.certificate,
         )
         return with_texts(harvest, known, net, first.url) if self.full_text else harvest
 
