@@ -15,6 +15,7 @@ from pathlib import Path
 
 from publisher import bounces, channels, config, schedule, sources
 from publisher.access import Access
+from publisher.alert import alert
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
@@ -40,8 +41,17 @@ from publisher.templating import Templates
 from publisher.timetable import Timetable
 from publisher.tokens import form_proof, is_form_proof
 
-STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "deliver")
+STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "alert", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
+
+_DUE = {
+    "collect": schedule.due_visits,
+    "compose": schedule.due_issues,
+    "subscribe": schedule.due_signups,
+    "bounces": schedule.due_returns,
+    "alert": schedule.due_alerts,
+}
+"""What asks the store alone what is due, by step."""
 
 _ISSUES = 50
 """As many are on one page of an archive."""
@@ -191,6 +201,7 @@ class App:
                 work, settings, store=store, templates=self.templates, secret=self.secret, clock=clock
             ),
             "bounces": lambda work: read_inbox(work, self.returns),
+            "alert": lambda work: alert(work, settings, store=store, templates=self.templates, clock=clock),
             "deliver": lambda work: deliver(
                 work,
                 settings,
@@ -208,18 +219,12 @@ class App:
         """The work of one step that is due now, derived from rows."""
         with self.store.read() as tx:
             now = self.clock()
-            if step == "collect":
-                return schedule.due_visits(tx, self.settings, now)
             if step == "publish":
                 return schedule.due_publications(
                     self.settings, lambda name: stale(tx, name, self.settings, self.templates)
                 )
-            if step == "compose":
-                return schedule.due_issues(tx, self.settings, now)
-            if step == "subscribe":
-                return schedule.due_signups(tx, self.settings, now)
-            if step == "bounces":
-                return schedule.due_returns(tx, self.settings, now)
+            if step in _DUE:
+                return _DUE[step](tx, self.settings, now)
             states, channels = tx.channels.all(), self.settings.channels
             return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from publisher import html
+from publisher import health, html
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
 from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
@@ -37,6 +37,8 @@ _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated
 _LONGEST_PAUSE = timedelta(days=1)
 _TOLD = 20
 """By the dates of as many entries the rhythm of a source is known."""
+_OFTEN = 200
+"""And as many tell whether one that has been quiet has been so before."""
 _SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
 
 
@@ -97,7 +99,7 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
         tx.entries.hold()  # who pushes the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
         arrived, edited = _write(tx, source, items, News.pushed(state, now), now)
-        tx.sources.put(_well(state, source, harvest, now, next_at=None))
+        tx.sources.put(_well(_turned(state, "", now), source, harvest, now, next_at=None))
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
@@ -122,7 +124,8 @@ class _Visit:
         with self.store.write() as tx:
             arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
             words = _words(harvest, arrived, edited)
-            tx.sources.put(_well(self.state, self.source, harvest, now, self._next(tx, harvest, now)))
+            state = _turned(self.state, self._ailment(tx, harvest, now), now)
+            tx.sources.put(_well(state, self.source, harvest, now, self._next(tx, harvest, now)))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
         return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
 
@@ -131,10 +134,23 @@ class _Visit:
         failures, usual = self.state.failures + 1, self.source.interval or UNKNOWN
         pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
         again = now + pause if pause else every(usual, spread=self.state.name).next(now)
+        since = self.state.failing or now
+        found = health.of_failed(error, failures, now - since, is_new=self.state.since is None)
+        state = _turned(self.state, found or self.state.ailment, now)
+        state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
         with self.store.write() as tx:
-            tx.sources.put(replace(self.state, tried=now, failures=failures, error=error.words, next_at=again))
+            tx.sources.put(state)
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
+
+    def _ailment(self, tx: Tx, harvest: Harvest, now: datetime) -> str:
+        """What the source suffers from, although the visit went well."""
+        if harvest.gone:
+            return health.ENDED
+        moments = tx.entries.moments(self.source.name, 1) if self.source.awaited else []
+        if moments and now - moments[0] > health.PATIENCE:
+            moments = tx.entries.moments(self.source.name, _OFTEN)
+        return health.of_well(harvest.certificate, moments, now)
 
     def _next(self, tx: Tx, harvest: Harvest, now: datetime) -> datetime | None:
         """When to come again, after a visit that went well."""
@@ -177,10 +193,17 @@ def _well(
         visited=state.visited if harvest.gone else now,
         tried=now,
         failures=0,
+        failing=None,
         error="",
         next_at=next_at,
         gone=harvest.gone,
+        expires=harvest.certificate.ends if harvest.certificate else None,
     )
+
+
+def _turned(state: SourceState, ailment: str, now: datetime) -> SourceState:
+    """The state with an ailment, be it another one than before or not."""
+    return state if ailment == state.ailment else replace(state, ailment=ailment, turned=now)
 
 
 def _forget(tx: Tx, source: SourceSettings, now: datetime) -> None:

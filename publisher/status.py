@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from publisher import health
 from publisher.config import Settings
 from publisher.model import State
 from publisher.renderers import FILES
@@ -27,6 +28,7 @@ class SourceStatus:
     failures: int
     """In a row, until now."""
     error: str
+    """Why the last visit failed, or what is wrong although it went well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +167,15 @@ def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
                 visited=state.visited,
                 next=state.next_at,
                 failures=state.failures,
-                error="ended (410 Gone)" if state.gone else state.error,
+                error=_wrong(tx, state),
             )
         )
     return rows
+
+
+def _wrong(tx: Tx, state: SourceState) -> str:
+    last = next(iter(tx.entries.moments(state.name, 1)), None) if state.ailment == health.SILENT else None
+    return state.error or health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
 
 
 def _bounces(tx: Tx, settings: Settings) -> str:

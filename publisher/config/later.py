@@ -8,7 +8,6 @@ from publisher.config.places import Place
 
 _LATER = {
     "tracking",
-    "alerts",
     "metrics",
     "sources.*.kind=opml",
     "publications.*.rules",

@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -168,6 +169,11 @@ class SourceSettings(Defaults, _OfKind):
     def pushed(self) -> bool:
         """Whether its entries are sent to us, so that nobody visits it and nothing waits for a visit."""
         return bool(getattr(self.options, "pushed", False))
+
+    @property
+    def awaited(self) -> bool:
+        """Whether something new is to be expected of it, so that it can be too quiet."""
+        return bool(getattr(self.options, "awaited", True))
 
 
 class WarmUp(_Part):
@@ -345,6 +351,15 @@ class BounceSettings(_Part):
         return getattr(self, name) if name in type(self).model_fields else None
 
 
+class AlertSettings(_Part):
+    """Who is told when a source turns ill, and when it is well again."""
+
+    deliver: Some[ChannelName] = Field(description="The names of the channels that the messages leave by.")
+    recipients: Once[MailAddress] = Field(
+        default=(), description="Who gets them, on channels that speak to persons: ops@example.org."
+    )
+
+
 class RetrySettings(_Part):
     """How long we try to deliver."""
 
@@ -382,8 +397,22 @@ class Settings(_Part):
     subscriptions: SubscriptionSettings | None = Field(
         default=None, description="How readers subscribe; left out: nobody can sign up."
     )
+    alerts: AlertSettings | None = Field(
+        default=None, description="Who is told when a source turns ill, and when it is well again; left out: nobody."
+    )
     retry: RetrySettings = Field(default=RetrySettings(), description="How long we try to deliver.")
     log: LogSettings = Field(default=LogSettings(), description="What is told while it runs.")
+
+    @field_validator("alerts")
+    @classmethod
+    def _alerts_reach_somebody(cls, alerts: AlertSettings | None, info: ValidationInfo) -> AlertSettings | None:
+        channels: Mapping[str, ChannelSettings] = info.data.get("channels", {})
+        personal = (
+            [name for name in alerts.deliver if name in channels and channels[name].options.personal] if alerts else []
+        )
+        if alerts and personal and not alerts.recipients:
+            raise ValueError(f"needs recipients: the channel {personal[0]!r} speaks to persons, and nobody is named")
+        return alerts
 
     @model_validator(mode="after")
     def _complete(self, info: ValidationInfo) -> Self:

@@ -21,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from publisher.model import ALERTS
 from publisher.options import WebAddress, duration, spell
 from publisher.timetable import EACH_ENTRY, time_zone, timetable
 
@@ -29,7 +30,10 @@ SUBSCRIBER = "subscriber"
 ADAPTIVE = "adaptive"
 """In place of an interval: as often as is worth while."""
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-_RESERVED = ("static", "api", "status", "health", "bounces", "subscribe", "confirm", "preferences", "unsubscribe")
+_RESERVED = (
+    *("static", "api", "status", "health", "bounces", "subscribe", "confirm", "preferences", "unsubscribe"),
+    ALERTS,
+)
 
 
 def _name(value: str) -> str:
