@@ -271,6 +271,20 @@ def test_a_house_knows_how_long_it_may_rest(house: Callable[[], App], clock: Clo
     assert due(app) == ["collect notes"]
 
 
+def test_a_source_that_is_visited_adaptively_is_visited_as_it_has_news(
+    house: Callable[[], App], config: Path, clock: Clock, tmp_path: Path
+) -> None:
+    config.write_text(config.read_text().replace("every: 1h", "every: adaptive"))
+    for day in range(1, 6):
+        (tmp_path / f"notes/{day}.md").write_text(NOTE.format(title=day).replace("10-01", f"10-{13 + day:02}"))
+    app = house()
+    once(app)
+    day = clock() - datetime(2026, 10, 18, tzinfo=UTC)
+    pause, usual = app.pause(), max(timedelta(days=1), day) / 8
+    assert pause is not None
+    assert 0.9 * usual <= pause <= 1.1 * usual
+
+
 def test_feeds_do_not_wait_for_a_digest_that_is_being_made(house: Callable[[], App]) -> None:
     app = house()
     [work] = [work for work in app.due("publish") if work.subject == "weekly"]

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from publisher.errors import SourceError
 from publisher.html import absolute, clean, is_picture, plain
 from publisher.sources._dates import read_date
+from publisher.sources._manners import asked
 
 _MOST = 1000
 """Items of one harvest."""
@@ -66,7 +67,8 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         url: where it came from; relative references are resolved against it.
 
     Returns:
-        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601.
+        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601; and ``hints``,
+        what ``_manners.asked`` found.
 
     Raises:
         SourceError: it is no feed, or it is not whole; the message goes on after the name of the source.
@@ -76,7 +78,14 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         raise SourceError("answered with nothing", hint="if it stays so, give another address")
     feed = _json(text, url) if text[0] in "{[" else _xml(text, url)
     items = [feed.read(raw) for raw in feed.items[:_MOST]]
-    return {"title": feed.title, "link": feed.link, "items": items, "notes": _notes(len(feed.items))}
+    hints = asked(text) if text[0] == "<" else {}
+    return {
+        "title": feed.title,
+        "link": feed.link,
+        "items": items,
+        "notes": _notes(len(feed.items)),
+        "hints": hints,
+    }
 
 
 class _Feed(NamedTuple):

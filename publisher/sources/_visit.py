@@ -9,6 +9,7 @@ from typing import NamedTuple
 from publisher.errors import BadStatus, NetError
 from publisher.model import Cursor, Harvest
 from publisher.net import Answer, Net
+from publisher.sources._manners import freshness
 
 
 class Found(NamedTuple):
@@ -41,11 +42,12 @@ def visit(url: str, known: Cursor, net: Net, headers: Mapping[str, str] | None =
         raise
     moved = answer.moved_to or remembered
     if answer.status == 304:
-        return Harvest(unchanged=True, cursor={**known, "url": moved}, certificate=answer.certificate)
+        cursor = {**known, "url": moved}
+        return Harvest(unchanged=True, cursor=cursor, hints=freshness(answer), certificate=answer.certificate)
     digest = sha256(answer.body).hexdigest()
     cursor = {**known, "url": moved, "etag": answer.etag, "modified": answer.modified, "digest": digest}
     if digest == known.get("digest"):
-        return Harvest(unchanged=True, cursor=cursor, certificate=answer.certificate)
+        return Harvest(unchanged=True, cursor=cursor, hints=freshness(answer), certificate=answer.certificate)
     return Found(answer, cursor)
 
 

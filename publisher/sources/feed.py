@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from publisher.model import Author, Cursor, Enclosure, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
+from publisher.sources._manners import KEY, freshness, hints
 from publisher.sources._visit import Found, visit
 
 _CPU = timedelta(seconds=4.5)
@@ -45,8 +47,9 @@ class Feed:
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the feed.
 
-        The cursor is that of ``visit`` and of ``with_texts``, and ``items`` (their number).  It comes from bodies that
-        were read to their end only, so that a broken answer never hides what is in the next one.
+        The cursor is that of ``visit`` and of ``with_texts``, ``items`` (their number) and ``hints`` (what the feed
+        asks for).  It comes from bodies that were read to their end only, so that a broken answer never hides what is
+        in the next one.
 
         Raises:
             NetError: no answer to work with.
@@ -55,7 +58,7 @@ class Feed:
         known = cursor or {}
         found = visit(self.url, known, net, {"Accept": _ACCEPTED})
         if isinstance(found, Harvest):
-            return found
+            return replace(found, hints=hints(known, found.hints))
         harvest = _harvest(_read(found.answer), found)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
@@ -74,12 +77,14 @@ def _read(answer: Answer) -> dict[str, Any]:
 
 
 def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
+    cursor = {**found.cursor, "items": str(len(read["items"])), KEY: json.dumps(read["hints"])}
     return Harvest(
         items=tuple(map(_item, read["items"])),
-        cursor={**found.cursor, "items": str(len(read["items"]))},
+        cursor=cursor,
         title=read["title"],
         link=read["link"],
         notes=tuple(read["notes"]),
+        hints=hints(cursor, freshness(found.answer)),
         certificate=found.answer.certificate,
     )
 

@@ -20,6 +20,7 @@ from publisher.options import WebAddress
 from publisher.sources import Trial, _listing, _sitemap
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._listing import Selectors
+from publisher.sources._manners import freshness
 from publisher.sources._visit import visit
 
 _CPU = timedelta(seconds=4)
@@ -89,6 +90,7 @@ class Page:
             link=first.url,
             notes=tuple(notes),
             certificate=visited.answer.certificate,
+            hints=freshness(visited.answer),
         )
         return with_texts(harvest, known, net, first.url) if self.full_text else harvest
 
