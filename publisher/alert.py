@@ -57,7 +57,7 @@ def _recipients(settings: Settings, channels: Collection[str], persons: Collecti
 
 def _complaint(tx: Tx, settings: Settings, state: SourceState) -> Complaint:
     last = next(iter(tx.entries.moments(state.name, 1)), None)
-    since = {health.FAILING: state.failing, health.SILENT: last}.get(state.ailment, state.turned)
+    since = last if state.ailment == health.SILENT else state.failing or state.turned
     return Complaint(
         source=state.name,
         title=_title(settings, state)[1],

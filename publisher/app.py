@@ -239,6 +239,20 @@ class App:
         """Work that an operator asks for now, whatever its schedule says."""
         return [Work(step=step, subject=name, slot=f"by hand {self.clock().isoformat()}") for name in subjects]
 
+    def accept(self, source: str) -> bool:
+        """Take at its next visit, which is due at once, what a source has now, however different that looks.
+
+        Returns:
+            False where it has never brought anything, so that there is nothing to differ from.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        with self.store.write() as tx:
+            found = tx.sources.accept(source, self.clock())
+        self.wake()
+        return found
+
     def once(self, tell: Callable[[Report], None], begin: Callable[[str, int], None]) -> list[Report]:
         """Do everything that is due, in the order in which an entry walks.
 

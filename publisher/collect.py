@@ -135,8 +135,9 @@ class _Visit:
         pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
         again = now + pause if pause else every(usual, spread=self.state.name).next(now)
         since = self.state.failing or now
-        found = health.of_failed(error, failures, now - since, is_new=self.state.since is None)
-        state = _turned(self.state, found or self.state.ailment, now)
+        is_new, before = self.state.since is None, self.state.ailment
+        ailment = health.of_failed(error, failures, now - since, before=before, is_new=is_new)
+        state = _turned(self.state, ailment, now)
         state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
         with self.store.write() as tx:
             tx.sources.put(state)

@@ -12,6 +12,7 @@
     │   ├── TooLarge           more bytes than allowed, after decompression
     │   └── BadStatus          the server answered with a status that is not success
     ├── SourceError            a source answered with something that cannot be read
+    │   └── Held               it looks so different from before that the operator has to look first
     ├── RenderError            a template or a document cannot be made
     │   └── TooLong            a document is larger than its readers can take
     ├── ChannelError           a channel is set up wrongly, or refuses us altogether
@@ -116,6 +117,10 @@ class BadStatus(NetError):
 
 class SourceError(PublisherError):
     """A source answered with something that cannot be read."""
+
+
+class Held(SourceError):
+    """What a source answered looks so different from before that the operator has to look first."""
 
 
 class RenderError(PublisherError):

@@ -3,6 +3,7 @@
 An ailment is one word, so that the same ailment in other words (500 today, 503 tomorrow) is no second message:
 
 - ``failing``: its visits fail, several times in a row and for some time; or a new source cannot be right as it is.
+- ``held``: what it brings looks so different from before that the operator has to look first.
 - ``ended``: it says that it is over for good (HTTP 410).
 - ``certificate``: its visits go well, but soon they will not: the certificate of its server ends.
 - ``silent``: its visits go well, but nothing new has come for much longer than its rhythm would have it.
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from publisher.errors import AddressRefused, BadStatus, PublisherError, SourceError, UnknownHost
+from publisher.errors import AddressRefused, BadStatus, Held, PublisherError, SourceError, UnknownHost
 from publisher.model import Certificate
 from publisher.rhythm import gap
 
-FAILING, ENDED, CERTIFICATE, SILENT = "failing", "ended", "certificate", "silent"
+FAILING, HELD, ENDED, CERTIFICATE, SILENT = "failing", "held", "ended", "certificate", "silent"
 
 SETTLING = timedelta(minutes=5)
 """How long a turn waits for others, which may have the same cause."""
@@ -41,18 +42,21 @@ _USUAL = 3
 """What has been there so often is the source's habit."""
 
 
-def of_failed(error: PublisherError, failures: int, lasting: timedelta, *, is_new: bool) -> str:
+def of_failed(error: PublisherError, failures: int, lasting: timedelta, *, before: str, is_new: bool) -> str:
     """What a source suffers from whose visit has failed; empty: it need not be more than a hiccup.
 
     Args:
+        before: what it suffered from until now; a visit that fails heals nothing.
         failures: in a row, this one among them.
         lasting: since the first of them.
         is_new: no visit went well ever.  Then what points to a wrong address needs no second failure.
     """
+    if before == HELD or isinstance(error, Held):
+        return HELD
     if is_new and _is_wrong_address(error):
         return FAILING
     is_ill = (failures >= _FAILURES and lasting >= _LASTING) or (failures >= _TWICE and lasting >= _LONG)
-    return FAILING if is_ill else ""
+    return FAILING if is_ill else before
 
 
 def _is_wrong_address(error: PublisherError) -> bool:
@@ -143,6 +147,10 @@ def advice(ailment: str, source: str) -> str:
         return "tell whoever runs the site; when it has ended, the source cannot be read any more"
     if ailment == ENDED:
         return "remove the source from the configuration, or give its new address"
+    if ailment == HELD:
+        return (
+            f"publisher source test {source} shows what would be taken now; publisher source accept {source} takes it"
+        )
     if ailment == SILENT:
         return f"look whether the site has moved its news: publisher source test {source}"
     return f"publisher source test {source}"

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher.errors import AddressRefused, BadStatus, PublisherError, SourceError, TooSlow, UnknownHost, Unreachable
+from publisher.errors import (
+    AddressRefused,
+    BadStatus,
+    Held,
+    PublisherError,
+    SourceError,
+    TooSlow,
+    UnknownHost,
+    Unreachable,
+)
 from publisher.health import (
     FAILING,
     GATHERING,
@@ -42,15 +51,22 @@ HICCUP = BadStatus("503", status=503)
 def test_a_source_is_ill_that_fails_again_and_again_and_for_some_time(
     failures: int, lasting: timedelta, ailment: str
 ) -> None:
-    assert of_failed(HICCUP, failures, lasting, is_new=False) == ailment
+    assert of_failed(HICCUP, failures, lasting, before="", is_new=False) == ailment
 
 
 @given(st.integers(1, 50), st.timedeltas(timedelta(), 9 * DAY), st.integers(0, 9), st.timedeltas(timedelta(), DAY))
 def test_what_fails_more_often_or_for_longer_is_not_less_ill(
     failures: int, lasting: timedelta, more: int, longer: timedelta
 ) -> None:
-    before = of_failed(HICCUP, failures, lasting, is_new=False)
-    assert of_failed(HICCUP, failures + more, lasting + longer, is_new=False) >= before
+    before = of_failed(HICCUP, failures, lasting, before="", is_new=False)
+    assert of_failed(HICCUP, failures + more, lasting + longer, before="", is_new=False) >= before
+
+
+def test_a_visit_that_fails_heals_nothing_and_only_a_visit_that_goes_well_ends_a_hold() -> None:
+    assert of_failed(HICCUP, 1, timedelta(), before="silent", is_new=False) == "silent"
+    assert of_failed(HICCUP, 3, HOUR, before="silent", is_new=False) == FAILING
+    assert of_failed(Held("different"), 1, timedelta(), before="", is_new=False) == "held"
+    assert of_failed(HICCUP, 3, HOUR, before="held", is_new=False) == "held"
 
 
 @pytest.mark.parametrize(
@@ -71,8 +87,8 @@ def test_what_fails_more_often_or_for_longer_is_not_less_ill(
 def test_what_looks_like_a_wrong_address_is_told_at_the_first_visit_of_a_new_source_only(
     error: PublisherError, is_wrong: bool
 ) -> None:
-    assert of_failed(error, 1, timedelta(), is_new=True) == (FAILING if is_wrong else "")
-    assert of_failed(error, 1, timedelta(), is_new=False) == ""
+    assert of_failed(error, 1, timedelta(), before="", is_new=True) == (FAILING if is_wrong else "")
+    assert of_failed(error, 1, timedelta(), before="", is_new=False) == ""
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from publisher.cli._common import AsJson, Global, house, local, print_json, table
+from publisher.errors import PublisherError
 
 if TYPE_CHECKING:
     from publisher.discover import Tried
@@ -62,6 +63,20 @@ def try_(
     if full_text:
         _show_text(tried.trial.items)
     return typer.echo(_to_write_down(tried))
+
+
+@cli.command()
+def accept(name: Annotated[str, typer.Argument(help="A source of the configuration.")]) -> None:
+    """Take at the next visit what a source has now, although the page looks different from what it was.
+
+    What is dated after the last visit that went well is news; all else on it is published, and not mailed.
+
+    Example: publisher source accept council
+    """
+    with house() as app:
+        if not app.accept(name):
+            raise PublisherError(f"there is no source {name!r} that was ever visited", hint="publisher source list")
+    typer.echo(f"The next visit to {name} takes what is there; publisher collect {name} makes it now.")
 
 
 def _show_items(tried: Tried) -> None:

@@ -79,6 +79,15 @@ class Sources(Concern):
             )
             self._connection.execute(insert, rows)
 
+    def accept(self, name: str, now: datetime) -> bool:
+        """Forget how something was visited last, as if its options had changed, and let it be visited now.
+
+        Returns:
+            False where it was never visited.
+        """
+        named = update(sources).where(sources.c.name == name, sources.c.visited.is_not(None))
+        return self._connection.execute(named.values(fingerprint="", next_at=now)).rowcount == 1
+
     def all(self) -> list[SourceState]:
         """All states, by name."""
         return [_state(row) for row in self._connection.execute(select(sources).order_by(sources.c.name))]

@@ -36,6 +36,7 @@ class House:
     ) -> None:
         self._write, self.web, self._mail, self.clock, self._database = write, web, mail, clock, database
         self.names: list[str] = []
+        self.pages: list[str] = []
         self.alerts = ALERTS
 
     @property
@@ -52,7 +53,8 @@ class House:
 
     def open(self) -> App:
         every = "every: 30m, private: true"
-        sources = "\n".join(f'  {n}: {{kind: feed, url: "{self.web.url}/{n}", {every}}}' for n in self.names)
+        kinds = [*((name, "feed") for name in self.names), *((name, "page") for name in self.pages)]
+        sources = "\n".join(f'  {n}: {{kind: {kind}, url: "{self.web.url}/{n}", {every}}}' for n, kind in kinds)
         text = CONFIG.format(sources=sources, port=self._mail.port, alerts=self.alerts, database=self._database)
         return App(load(self._write(text)), self.clock)
 
@@ -157,6 +159,35 @@ def test_a_source_that_is_not_there_any_more_is_nobodys_concern(house: House) ->
     house.names, house.alerts = ["blog"], ALERTS
     house.run(hours=2)
     assert house.mails == []
+
+
+def test_a_page_that_is_held_is_told_at_once_and_accepted_by_a_command(house: House) -> None:
+    golden = Path(__file__).parent.parent / "golden" / "redesigns" / "other_links"
+    house.pages = ["council"]
+
+    def show(name: str) -> None:
+        body = (golden / f"{name}.html").read_bytes()
+        house.web.pages["/council"] = Response(body, headers={"Content-Type": "text/html"})
+
+    show("before")
+    house.run(hours=1)
+    show("after")
+    house.run(hours=1)
+    [held] = house.mails
+    assert "looks different" in held.text
+    assert "publisher source accept council" in held.text
+    app = house.open()
+    assert app.status().sources[0].entries == 4
+    assert not app.accept("nobody")
+    assert app.accept("council")
+    app.close()
+    house.run(hours=0.5)
+    assert [mail.subject for mail in house.mails[1:]] == ["Harbour News: council is well again"]
+    app = house.open()
+    assert app.status().sources[0].entries == 7
+    with app.store.read() as tx:
+        assert all(entry.backlog for entry in tx.entries.newest(["council"], 10))
+    app.close()
 
 
 KILLED = """

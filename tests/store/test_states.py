@@ -61,6 +61,14 @@ def test_what_the_operator_was_told_outlives_a_visit_that_began_before(tx: Tx):
     assert tx.sources.untold() == [SourceState(name="blog", told="failing", turned=NOW)]
 
 
+def test_what_is_accepted_is_visited_now_as_if_its_options_had_changed(tx: Tx):
+    tx.sources.put(SourceState(name="blog", fingerprint="f", visited=NOW, next_at=LATER, ailment="held", failures=2))
+    tx.sources.put(SourceState(name="new", fingerprint="f", next_at=LATER))
+    assert [tx.sources.accept(name, NOW) for name in ("blog", "new", "none")] == [True, False, False]
+    assert tx.sources.get("blog") == SourceState(name="blog", visited=NOW, next_at=NOW, ailment="held", failures=2)
+    assert tx.sources.get("new").next_at == LATER
+
+
 def test_who_tells_of_sources_at_the_same_moment_finds_nothing_left(store: Store, join: Join):
     with store.write() as tx:
         tx.sources.put(SourceState(name="blog", ailment="failing"))
