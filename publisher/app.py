@@ -418,6 +418,7 @@ def try_source(name: str, config_file: Path, *, private: bool, full_text: bool =
     else:
         source = _source(config_file, name)
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        net = net.bound(robots=source.robots == "obey")
         trial = sources.tried(source.options, net)
         done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
     items = [sources.whole(done.trial.items[0], net), *done.trial.items[1:]] if full_text else done.trial.items

@@ -61,7 +61,12 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         state = tx.sources.get(work.subject) or SourceState(name=work.subject)
     visit = _Visit(store, work, source, state)
     try:
-        bounded = net.bound(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        bounded = net.bound(
+            timeout=source.timeout,
+            max_bytes=source.max_bytes,
+            private=source.private,
+            robots=source.robots == "obey",
+        )
         harvest = source.options.fetch(state.cursor if visit.same else None, bounded)
     except PublisherError as error:
         return visit.failed(error, clock())

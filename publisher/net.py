@@ -122,20 +122,39 @@ class Net:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._private = private
+        self._robots = True
+        self._mind: Callable[[str], None] | None = None
         self._standing = {"User-Agent": agent, "Accept": "*/*", **make_headers(accept_encoding=True)}
         tls = _tls()
         # Apart, so that a connection which one source may have is never found by another that may not.
         self._adapters = {False: _Adapter(tls), True: _Adapter(tls)}
 
     def bound(
-        self, *, timeout: timedelta | None = None, max_bytes: int | None = None, private: bool | None = None
+        self,
+        *,
+        timeout: timedelta | None = None,
+        max_bytes: int | None = None,
+        private: bool | None = None,
+        robots: bool | None = None,
     ) -> Net:
         """The same connections under other limits; what is not given stays as it is."""
         other = copy.copy(self)
         other._timeout = self._timeout if timeout is None else timeout
         other._max_bytes = self._max_bytes if max_bytes is None else max_bytes
         other._private = self._private if private is None else private
+        other._robots = self._robots if robots is None else robots
         return other
+
+    def minding(self, mind: Callable[[str], None]) -> Net:
+        """The same, but before each GET ``mind`` is told the address, and raises where that is not to be fetched."""
+        other = copy.copy(self)
+        other._mind = mind
+        return other
+
+    @property
+    def guest(self) -> bool:
+        """Whether we are at other people's and have to mind what they ask of robots, which nobody does yet."""
+        return self._robots and not self._private and self._mind is None
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, etag: str = "", modified: str = "") -> Answer:
         """Fetch, following at most five redirects.
@@ -150,6 +169,8 @@ class Net:
             NetError: AddressRefused, Unreachable, TooSlow, TooLarge or BadStatus.
         """
         target, login = _without_login(url)
+        if self._mind:
+            self._mind(target)
         wanted = {**self._standing, **(headers or {}), **login, **_conditions(etag, modified)}
         steps: list[int] = []
         with self._journey() as trip:

@@ -159,6 +159,11 @@ class SourceSettings(Defaults, _OfKind):
 
     title: str = Field(default="", description="What it is called; left out: what it calls itself.")
     private: bool = Field(default=False, description="It may be at a private address.")
+    robots: Literal["obey", "ignore"] = Field(
+        default="obey",
+        description="Whether pages and articles are left alone where robots.txt asks for it; with `private` it is not "
+        "looked at.",
+    )
 
     @property
     def interval(self) -> timedelta | None:

@@ -21,6 +21,7 @@ from publisher.sources import Trial, _listing, _sitemap
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._listing import Selectors
 from publisher.sources._manners import freshness
+from publisher.sources._robots import polite
 from publisher.sources._stand_in import led_astray
 from publisher.sources._visit import visit
 
@@ -75,7 +76,7 @@ class Page:
             Held: all that is listed is new, and stands elsewhere on the page: it may not be the list any more.
             SourceError: the answer is no page, lists nothing, or stands in for the page.
         """
-        known = cursor or {}
+        known, net = cursor or {}, polite(net)
         visited = visit(self.url, known, net)
         if isinstance(visited, Harvest):
             return visited
@@ -106,7 +107,7 @@ class Page:
             NetError: no answer to work with.
             SourceError: the answer is no page, or lists nothing.
         """
-        answer = net.get(self.url)
+        answer = polite(net).get(self.url)
         page = self._listed(answer)
         if page.maps:
             harvest = self.fetch(None, net)
