@@ -35,7 +35,7 @@ def alert(work: Work, settings: Settings, *, store: Store, templates: Templates,
     with store.write() as tx:
         turned = tx.sources.untold(hold=True)
         tx.sources.tell(turned)
-        known = [state for state in turned if source_name(state.name) in settings.sources]
+        known = [state for state in turned if state.plan and source_name(state.name) in settings.sources]
         ill = [_complaint(tx, settings, state) for state in known if state.ailment]
         well = [_title(settings, state) for state in known if not state.ailment]
         if not ill and not well:
@@ -56,7 +56,7 @@ def _recipients(settings: Settings, channels: Collection[str], persons: Collecti
 
 
 def _complaint(tx: Tx, settings: Settings, state: SourceState) -> Complaint:
-    last = next(iter(tx.entries.moments(state.name, 1)), None)
+    last = tx.entries.last_moment(state.name)
     since = last if state.ailment == health.SILENT else state.failing or state.turned
     return Complaint(
         source=state.name,

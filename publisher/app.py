@@ -7,7 +7,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -29,12 +29,25 @@ from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
 from publisher.log import logger
 from publisher.mime import bare_address, filled, message_id
-from publisher.model import Clock, Document, Harvest, Issue, Item, Outcome, Parcel, Receipt, Step, Work
+from publisher.model import (
+    Clock,
+    Document,
+    Harvest,
+    Issue,
+    Item,
+    Outcome,
+    Parcel,
+    Receipt,
+    Step,
+    Work,
+    member_of,
+    source_name,
+)
 from publisher.net import Net
 from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
 from publisher.statistics import Statistics
-from publisher.status import Status, status
+from publisher.status import SourceStatus, Status, feeds_of, status
 from publisher.store import ApiToken, Store, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
@@ -235,9 +248,22 @@ class App:
             moment = schedule.next_moment(tx, now)
         return moment - now if moment else None
 
+    def feeds(self, source: str) -> list[SourceStatus]:
+        """How the feeds are that a source lists."""
+        with self.store.read() as tx:
+            return feeds_of(tx, self.settings, source)
+
+    def listed_by(self, sources: Iterable[str]) -> list[Work]:
+        """The first visits to feeds that these have just named."""
+        lists = set(sources)
+        return [work for work in self.due("collect") if member_of(work.subject) and source_name(work.subject) in lists]
+
     def by_hand(self, step: str, subjects: Sequence[str]) -> list[Work]:
-        """Work that an operator asks for now, whatever its schedule says."""
-        return [Work(step=step, subject=name, slot=f"by hand {self.clock().isoformat()}") for name in subjects]
+        """Work that an operator asks for now, whatever its schedule says; of a list of feeds, all that it names too."""
+        slot = f"by hand {self.clock().isoformat()}"
+        lists = [name for name in subjects if step == "collect" and self.settings.source(name).lists]
+        feeds = [feed.name for name in lists for feed in self.feeds(name)]
+        return [Work(step=step, subject=name, slot=slot) for name in dict.fromkeys([*subjects, *feeds])]
 
     def accept(self, source: str) -> bool:
         """Take at its next visit, which is due at once, what a source has now, however different that looks.
@@ -262,7 +288,8 @@ class App:
         """
         reports: list[Report] = []
         with contextlib.closing(Local(self.do, tell)) as engine:
-            for step in (*STEPS, "publish"):  # once more, for pages link to the issues that were made meanwhile
+            # Twice: a list names feeds to visit, and pages link to the issues that were made meanwhile.
+            for step in ("collect", *STEPS, "publish"):
                 unwell = {report.work for report in reports if not report.well}
                 works = [work for work in self.due(step) if work not in unwell]
                 begin(step, len(works))

@@ -19,9 +19,23 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from publisher import health, html
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
-from publisher.model import Author, Clock, Done, Enclosure, Harvest, Item, Later, Never, Outcome, Work
+from publisher.model import (
+    Author,
+    Clock,
+    Done,
+    Enclosure,
+    Harvest,
+    Item,
+    Later,
+    ListedFeed,
+    Never,
+    Outcome,
+    Work,
+    member_of,
+)
 from publisher.net import Net
 from publisher.rhythm import UNKNOWN, interval, jitter, next_visit
+from publisher.sources import Source
 from publisher.store import Arrival, Known, SourceState, Store, Tx
 from publisher.timetable import every
 
@@ -59,7 +73,7 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         if not tx.runs.claim(work.run, work.slot, clock()):
             return Done("this slot has run")
         state = tx.sources.get(work.subject) or SourceState(name=work.subject)
-    visit = _Visit(store, work, source, state)
+    visit = _Visit(store, work, source, state, *_target(source, state))
     try:
         bounded = net.bound(
             timeout=source.timeout,
@@ -67,7 +81,7 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
             private=source.private,
             robots=source.robots == "obey",
         )
-        harvest = source.options.fetch(state.cursor if visit.same else None, bounded)
+        harvest = visit.options.fetch(state.cursor if visit.same else None, bounded)
     except PublisherError as error:
         return visit.failed(error, clock())
     except Exception as error:
@@ -103,9 +117,17 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
     with store.write() as tx:
         tx.entries.hold()  # who pushes the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
-        arrived, edited = _write(tx, source, items, News.pushed(state, now), now)
-        tx.sources.put(_well(_turned(state, "", now), source, harvest, now, next_at=None))
+        arrived, edited = _write(tx, source, items, visited=name, news=News.pushed(state, now), now=now)
+        tx.sources.visited(_well(_turned(state, "", now), source.fingerprint, harvest, now, next_at=None))
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
+
+
+def _target(source: SourceSettings, state: SourceState) -> tuple[Source, str]:
+    """What is visited, the source itself or a feed that it lists; and a mark of its options."""
+    if not state.url:
+        return source.options, source.fingerprint
+    feed = source.options.feed(state.url)
+    return feed, hashlib.sha256(repr(feed).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +139,30 @@ class _Visit:
     source: SourceSettings
     state: SourceState
     """Before the visit."""
+    options: Source
+    fingerprint: str
 
     @property
     def same(self) -> bool:
         """Whether the options are those of the last visit."""
-        return self.state.fingerprint == self.source.fingerprint
+        return self.state.fingerprint == self.fingerprint
 
     def keep(self, harvest: Harvest, now: datetime) -> Outcome:
         """Write entries, cursor and health, in one transaction."""
         items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
         with self.store.write() as tx:
-            arrived, edited = _write(tx, self.source, items, News.of(self.state, same=self.same), now)
-            words = _words(harvest, arrived, edited)
+            news = News.of(self.state, same=self.same)
+            arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
+            followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
+            words = followed.words if followed else _words(harvest, arrived, edited)
             state = _turned(self.state, self._ailment(tx, harvest, now), now)
-            tx.sources.put(_well(state, self.source, harvest, now, self._next(tx, harvest, now)))
+            tx.sources.visited(_well(state, self.fingerprint, harvest, now, self._next(tx, harvest, now)))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
-        return Never(words) if harvest.gone else Done(words, changed=bool(arrived or edited))
+        return (
+            Never(words)
+            if harvest.gone
+            else Done(words, changed=bool(arrived or edited or (followed and followed.new)))
+        )
 
     def failed(self, error: PublisherError, now: datetime) -> Outcome:
         """Record that it brought nothing: the cursor stays, and so does everything that was stored."""
@@ -145,7 +175,7 @@ class _Visit:
         state = _turned(self.state, ailment, now)
         state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
         with self.store.write() as tx:
-            tx.sources.put(state)
+            tx.sources.visited(state)
             tx.runs.finish(self.work.run, self.work.slot, error.words, now)
         return Later(error.words, again)
 
@@ -153,9 +183,10 @@ class _Visit:
         """What the source suffers from, although the visit went well."""
         if harvest.gone:
             return health.ENDED
-        moments = tx.entries.moments(self.source.name, 1) if self.source.awaited else []
-        if moments and now - moments[0] > health.PATIENCE:
-            moments = tx.entries.moments(self.source.name, _OFTEN)
+        last = tx.entries.last_moment(self.state.name) if getattr(self.options, "awaited", True) else None
+        moments = []
+        if last and now - last > health.PATIENCE:
+            moments = tx.entries.moments(self.source.name, _OFTEN, member=member_of(self.state.name))
         return health.of_well(harvest.certificate, moments, now)
 
     def _next(self, tx: Tx, harvest: Harvest, now: datetime) -> datetime | None:
@@ -166,33 +197,50 @@ class _Visit:
         if usual is not None:
             planned = every(usual, spread=self.state.name).next(now)
         else:
-            planned = now + interval(tx.entries.moments(self.source.name, _TOLD), now) * jitter(self.state.name, now)
+            moments = tx.entries.moments(self.source.name, _TOLD, member=member_of(self.state.name))
+            planned = now + interval(moments, now) * jitter(self.state.name, now)
         return next_visit(planned, now, harvest.hints, adaptive=usual is None)
 
+    def _follow(self, tx: Tx, feeds: Sequence[ListedFeed], now: datetime) -> Followed:
+        """Let the feeds that are new on the list be visited now, and those that are off it never again."""
+        listed = {f"{self.source.name}/{member_name(feed.url)}": feed for feed in feeds}
+        known = {name for name, plan in tx.sources.listed(self.source.name).items() if plan}
+        new = {name: feed for name, feed in listed.items() if name not in known}
+        tx.sources.follow(new, self.state.plan, now)
+        gone = known.difference(listed)
+        tx.sources.plan(gone, "", None)
+        return Followed(feeds=len(listed), new=len(new), gone=len(gone))
 
-def _write(tx: Tx, source: SourceSettings, items: Sequence[Item], news: News, now: datetime) -> tuple[int, int]:
-    """Write what is new and what was edited; returns how many of each."""
-    name = source.name
-    keys, links = {identity(item) for item in items}, {link_key(item.link) for item in items} - {""}
-    known = tx.entries.known(name, keys, links)
-    found = changes(known, items, source=name, news=news, whole=not source.pushed)
+
+def _write(
+    tx: Tx, source: SourceSettings, items: Sequence[Item], *, visited: str, news: News, now: datetime
+) -> tuple[int, int]:
+    """Write what is new and what was edited; returns how many of each.
+
+    Args:
+        visited: the name of the source, or of a feed that it lists.
+    """
+    name, member = source.name, member_of(visited)
+    keys, links = {key_of(item, member) for item in items}, {link_key(item.link) for item in items} - {""}
+    known = tx.entries.known(name, keys, links, member=member)
+    found = changes(known, items, source=visited, news=news, whole=not source.pushed)
     for number, key in found.aliases:
         tx.entries.alias(name, key, number)
     for number, item, mark in found.revisions:
         tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
-    arrived = tx.entries.add(name, found.arrivals, now)
+    arrived = tx.entries.add(name, found.arrivals, now, member=member)
     if arrived:
         _forget(tx, source, now)
     return arrived, len(found.revisions)
 
 
 def _well(
-    state: SourceState, source: SourceSettings, harvest: Harvest, now: datetime, next_at: datetime | None
+    state: SourceState, fingerprint: str, harvest: Harvest, now: datetime, next_at: datetime | None
 ) -> SourceState:
     """How a source is that has brought something."""
     return replace(
         state,
-        fingerprint=source.fingerprint,
+        fingerprint=fingerprint,
         cursor=harvest.cursor,
         title=harvest.title or state.title,
         since=state.since or now,
@@ -227,6 +275,21 @@ def _words(harvest: Harvest, arrived: int, edited: int) -> str:
         return "unchanged"
     counts = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
     return "; ".join([", ".join(counts) or "nothing new", *harvest.notes])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """How many feeds a list names, and what has changed on it."""
+
+    feeds: int
+    new: int
+    gone: int
+
+    @property
+    def words(self) -> str:
+        """For the operator."""
+        counts = [f"{self.new} new"] * bool(self.new) + [f"{self.gone} taken off"] * bool(self.gone)
+        return f"{self.feeds} feeds: {', '.join(counts) or 'nothing new'}"
 
 
 # --- the decisions, pure ---------------------------------------------------------------------------------------------
@@ -287,21 +350,22 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
     Args:
         known: the entries of the source that have a key or a link in common with ``items``.
         items: the harvest, tidied, newest first.
-        source: the source's name; part of the public identity of an entry whose own is no IRI.
+        source: the name of what was visited; part of the public identity of an entry whose own is no IRI.
         news: tells news from backlog.
         whole: the items are all that the source lists now; where they are not, as in a push, nothing can have vanished.
 
     An entry that comes under another guid, but with the link, the title and the date of one whose guid has vanished
     from the harvest, is that one: sites that move rewrite all guids at once, and nobody wants their archive by mail.
     """
+    member = member_of(source)
     by_key = {key: entry for entry in known for key in entry.keys}
-    present = {identity(item): link_key(item.link) for item in items}
+    present = {key_of(item, member): link_key(item.link) for item in items}
     missing = [entry for entry in known if whole and not entry.keys & present.keys()]
     vanished = {(entry.link_key, _fold(entry.title)): entry for entry in missing}
     shared = Counter(present.values())
     arrivals, revisions, aliases, seen = [], [], [], set[str]()
     for item in items:
-        key, link = identity(item), link_key(item.link)
+        key, link = key_of(item, member), link_key(item.link)
         if key in seen:
             continue
         entry = by_key.get(key)
@@ -345,6 +409,17 @@ def told_apart(items: Sequence[Item]) -> list[Item]:
         else item
         for item in items
     ]
+
+
+def member_name(url: str) -> str:
+    """Under what a feed of a list goes, beside the name of the list: the same for the same address."""
+    host = re.sub(r"[^a-z0-9.-]+", "-", urlsplit(url).hostname or "")
+    return f"{host[:60]}-{hashlib.blake2b(url.encode(errors='replace'), digest_size=6).hexdigest()}"
+
+
+def key_of(item: Item, member: str) -> str:
+    """What names an entry among all of its source: feeds of one list may use the same identities."""
+    return f"{member} {identity(item)}" if member else identity(item)
 
 
 def identity(item: Item) -> str:

@@ -71,6 +71,8 @@ class Entry(Item):
     uid: str
     """Public identity, an IRI, the same in every feed for ever (RFC 4287 section 4.2.6)."""
     source: str
+    member: str = ""
+    """Of which of the feeds that its source lists; empty where that is not a list."""
     version: int = 1
     """1 when it arrived; one more for each edit."""
     arrived: datetime
@@ -106,6 +108,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFeed:
+    """A feed that a list of feeds names."""
+
+    url: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """What one visit to a source brought back."""
 
@@ -124,6 +134,8 @@ class Harvest:
     hints: Hints = Hints()
     certificate: Certificate | None = None
     """That of the server that answered; None where it showed none."""
+    feeds: tuple[ListedFeed, ...] | None = None
+    """What a list of feeds names; each is visited for itself, as a part of this source.  None: it does not say."""
 
 
 # --- what goes out ---------------------------------------------------------------------------------------------------
@@ -343,6 +355,11 @@ def source_name(visited: str) -> str:
     ``planet``; of a source itself its own.
     """
     return visited.partition("/")[0]
+
+
+def member_of(visited: str) -> str:
+    """Which of the feeds that its source lists something visited is; empty for a source itself."""
+    return visited.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

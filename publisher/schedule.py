@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
 from publisher.health import GATHERING, is_time_to_tell
-from publisher.model import ENTRY_SLOT, Work, digest_name, source_name
+from publisher.model import ENTRY_SLOT, Work, digest_name, member_of, source_name
 from publisher.store import Audience, Due, PublicationState, Tx
 from publisher.timetable import (
     EACH_ENTRY,
@@ -75,12 +75,12 @@ def _plan_visits(tx: Tx, settings: Settings, now: datetime) -> None:
     What was planned before is kept otherwise: a restart makes no visit early.
     """
     plans = tx.sources.plans()
-    for name, source in settings.sources.items():
-        plan = f"{source.fingerprint} {source.every}"
+    for name in dict.fromkeys([*settings.sources, *(name for name, plan in plans.items() if plan)]):
+        source = settings.sources.get(source_name(name))
+        is_there = source is not None and (source.lists or not member_of(name))
+        plan = f"{source.fingerprint} {source.every}" if source and is_there else ""
         if plans.get(name) != plan:
-            tx.sources.plan([name], plan, None if source.pushed else now)
-    given_up = [name for name, plan in plans.items() if plan and source_name(name) not in settings.sources]
-    tx.sources.plan(given_up, "", None)
+            tx.sources.plan([name], plan, now if source and is_there and not source.pushed else None)
 
 
 def _note(tx: Tx, publication: str, frequency: str, plan: str, now: datetime, *, opened: bool) -> None:
@@ -217,8 +217,7 @@ def due_alerts(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     turned = [state.turned or now for state in tx.sources.untold()] if settings.alerts else []
     if not turned:
         return []
-    waiting = [name for name in tx.sources.undecided(min(turned) + GATHERING) if source_name(name) in settings.sources]
-    is_due = is_time_to_tell(turned, undecided=bool(waiting), now=now)
+    is_due = is_time_to_tell(turned, undecided=bool(tx.sources.undecided(min(turned) + GATHERING)), now=now)
     return [Work(step="alert", subject="operator")] if is_due else []
 
 

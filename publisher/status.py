@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from publisher import health
-from publisher.config import Settings
-from publisher.model import State
+from publisher.config import Settings, SourceSettings
+from publisher.model import State, member_of, source_name
 from publisher.renderers import FILES
 from publisher.store import SourceState, Tx
 from publisher.timetable import Timetable
+
+_NAMED = 3
+"""As many of the feeds of a list that are unwell are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,8 @@ class SourceStatus:
     """In a row, until now."""
     error: str
     """Why the last visit failed, or what is wrong although it went well."""
+    feeds: int = 0
+    """How many it lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,27 +161,57 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
 
 def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
     states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
+    feeds: dict[str, list[SourceState]] = {}
+    for state in states.values():
+        if state.plan and member_of(state.name):
+            feeds.setdefault(source_name(state.name), []).append(state)
     rows = []
     for name, source in settings.sources.items():
-        state = states.get(name) or SourceState(name=name)
-        rows.append(
-            SourceStatus(
-                name=name,
-                kind=source.kind,
-                title=source.title or state.title,
-                entries=counts.get(name, 0),
-                visited=state.visited,
-                next=state.next_at,
-                failures=state.failures,
-                error=_wrong(tx, state),
-            )
-        )
+        own = _source(tx, source, states.get(name) or SourceState(name=name), counts.get(name, 0))
+        rows.append(_with_feeds(own, feeds[name]) if name in feeds else own)
     return rows
 
 
+def feeds_of(tx: Tx, settings: Settings, name: str) -> list[SourceStatus]:
+    """How the feeds are that a source lists, by name."""
+    counts = tx.entries.counts_by_member(name)
+    states = [state for state in tx.sources.all() if state.plan and state.name.startswith(f"{name}/")]
+    return [
+        replace(_source(tx, settings.source(name), state, counts.get(member_of(state.name), 0)), kind="feed")
+        for state in states
+    ]
+
+
+def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int) -> SourceStatus:
+    return SourceStatus(
+        name=state.name,
+        kind=source.kind,
+        title=state.title if state.url else source.title or state.title,
+        entries=entries,
+        visited=state.visited,
+        next=state.next_at,
+        failures=state.failures,
+        error=_wrong(tx, state),
+    )
+
+
 def _wrong(tx: Tx, state: SourceState) -> str:
-    last = next(iter(tx.entries.moments(state.name, 1)), None) if state.ailment == health.SILENT else None
+    last = tx.entries.last_moment(state.name) if state.ailment == health.SILENT else None
     return state.error or health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+
+
+def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus:
+    """How a list is: it is well when all of its feeds are."""
+    unwell = [feed for feed in feeds if feed.error or feed.ailment]
+    named = ", ".join(feed.url for feed in unwell[:_NAMED]) + (", …" if len(unwell) > _NAMED else "")
+    words = f"{len(unwell)} of {len(feeds)} feeds are unwell: {named} (publisher source list {own.name})"
+    coming = [feed.next_at for feed in feeds if feed.next_at] + [own.next] * bool(own.next)
+    return replace(
+        own,
+        next=min(filter(None, coming), default=None),
+        error=own.error or (words if unwell else ""),
+        feeds=len(feeds),
+    )
 
 
 def _bounces(tx: Tx, settings: Settings) -> str:

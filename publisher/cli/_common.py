@@ -103,8 +103,11 @@ def by_hand(step: str, subjects: Sequence[str], known: Callable[[App], Collectio
             end(f"there is no {unknown[0]!r}; there is: {', '.join(names) or 'none'}", WRONG)
         set_up_log(app)
         engine = Local(app.do, lambda _: None)
-        report(engine.run(app.by_hand(step, subjects or list(names))), app)
+        reports = engine.run(app.by_hand(step, subjects or list(names)))
+        if step == "collect":
+            reports += engine.run(app.listed_by(report.work.subject for report in reports))
         engine.close()
+        report(reports, app)
 
 
 def report(reports: Sequence[Report], app: App) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from publisher.cli._common import AsJson, Global, house, local, print_json, table
-from publisher.errors import PublisherError
+from publisher.cli._common import WRONG, AsJson, Global, end, house, local, print_json, table
 
 if TYPE_CHECKING:
     from publisher.discover import Tried
@@ -27,13 +26,18 @@ cli = typer.Typer(name="source", help="Where entries come from.", no_args_is_hel
 
 
 @cli.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(
+    name: Annotated[str, typer.Argument(help="A list of feeds: they, one by one; left out: the sources.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """The sources and how they are.
 
     Example: publisher source list
     """
     with house() as app:
-        rows = app.status().sources
+        if name and name not in app.settings.sources:
+            end(f"there is no {name!r}; there is: {', '.join(app.settings.sources) or 'none'}", WRONG)
+        rows = app.feeds(name) if name else app.status().sources
         if as_json:
             return print_json(rows)
         lines = [(s.name, s.kind, s.title, s.entries, local(app, s.visited), s.error or "well") for s in rows]
@@ -75,7 +79,7 @@ def accept(name: Annotated[str, typer.Argument(help="A source of the configurati
     """
     with house() as app:
         if not app.accept(name):
-            raise PublisherError(f"there is no source {name!r} that was ever visited", hint="publisher source list")
+            end(f"there is no source {name!r} that was ever visited (publisher source list)", WRONG)
     typer.echo(f"The next visit to {name} takes what is there; publisher collect {name} makes it now.")
 
 
@@ -92,7 +96,7 @@ def _show_items(tried: Tried) -> None:
         for item in items
     ]
     table("", ("date", "title", "teaser", "image", "link"), rows)
-    typer.echo(f"{len(items)} entries ({trial.way})")
+    typer.echo(f"{len(items)} {trial.what} ({trial.way})")
     for note in trial.notes:
         typer.echo(note)
 

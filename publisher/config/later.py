@@ -9,7 +9,6 @@ from publisher.config.places import Place
 _LATER = {
     "tracking",
     "metrics",
-    "sources.*.kind=opml",
     "publications.*.rules",
     "publications.*.settle",
     "publications.*.digest.approve",

@@ -171,14 +171,14 @@ class SourceSettings(Defaults, _OfKind):
         return self.every if isinstance(self.every, timedelta) else None
 
     @property
+    def lists(self) -> bool:
+        """Whether it is a list of feeds, each of which is visited for itself."""
+        return hasattr(self.options, "feed")
+
+    @property
     def pushed(self) -> bool:
         """Whether its entries are sent to us, so that nobody visits it and nothing waits for a visit."""
         return bool(getattr(self.options, "pushed", False))
-
-    @property
-    def awaited(self) -> bool:
-        """Whether something new is to be expected of it, so that it can be too quiet."""
-        return bool(getattr(self.options, "awaited", True))
 
 
 class WarmUp(_Part):

@@ -43,6 +43,14 @@ class Source(Protocol):
         ...
 
 
+class List(Source, Protocol):
+    """A source that lists feeds, by the ``feeds`` of its harvest."""
+
+    def feed(self, url: str) -> Source:
+        """One of them, ready to be visited."""
+        ...
+
+
 def kinds() -> Mapping[str, type[Source]]:
     """The kinds that there are, by name."""
     return _kinds.kinds("publisher.sources")
@@ -60,6 +68,8 @@ class Trial:
     select: Mapping[str, str] = field(default_factory=dict)
     """The selectors that find the same, to be written down; empty where there are none."""
     notes: tuple[str, ...] = ()
+    what: str = "entries"
+    """What the items are."""
 
 
 def tried(source: Source, net: Net) -> Trial:

@@ -103,6 +103,11 @@ def _notes(found: int) -> list[str]:
     return [f"{found - _MOST} of {found} items were left out: one visit takes {_MOST}"] if found > _MOST else []
 
 
+def xml_text(body: bytes, charset: str) -> str:
+    """The text of an XML document, whatever its labels say, and mended where hardly anybody writes it right."""
+    return _escaped(_sound(_decoded(body, charset)).strip())
+
+
 # --- characters ------------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +142,11 @@ def _sound_reference(match: re.Match[str]) -> str:
     return match[0] if code in (9, 10, 13) or (0x20 <= code < 0x110000 and not _NOT_IN_XML.match(chr(code))) else ""
 
 
+def _escaped(text: str) -> str:
+    """With each ``&`` that begins no reference written as one."""
+    return _AMPERSAND.sub(lambda match: match[1] or "&amp;", text)
+
+
 # --- XML -------------------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +177,7 @@ def _parsed(text: str, url: str) -> Any:
     feedparser.api.StrictFeedParser.can_be_relative_uri.discard("id")
     try:
         return feedparser.parse(
-            _AMPERSAND.sub(lambda match: match[1] or "&amp;", text).encode(),
+            _escaped(text).encode(),
             response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
             sanitize_html=False,
             resolve_relative_uris=False,

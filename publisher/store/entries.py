@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from publisher.model import Entry, Item
+from publisher.model import Entry, Item, member_of, source_name
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
 from publisher.store.rows import Arrival, Known, Twin, Waiting
@@ -70,10 +70,16 @@ _LAST_OF_ONE = (
 class Entries(Concern):
     """All entries of all sources."""
 
-    def known(self, source: str, keys: Collection[str], link_keys: Collection[str]) -> tuple[Known, ...]:
-        """The entries of a source that have any of these keys or link keys, in order of arrival."""
+    def known(
+        self, source: str, keys: Collection[str], link_keys: Collection[str], *, member: str = ""
+    ) -> tuple[Known, ...]:
+        """The entries of a source that have any of these keys or link keys, in order of arrival.
+
+        Args:
+            member: of these links, those of the entries of this one of the feeds that it lists.
+        """
         asked = {stored_key(key): key for key in (*link_keys, *keys)}
-        numbers = set(self._numbers_by_key(source, keys)) | set(self._numbers_by_link(source, link_keys))
+        numbers = set(self._numbers_by_key(source, keys)) | set(self._numbers_by_link(source, member, link_keys))
         names: dict[int, set[str]] = {number: set() for number in sorted(numbers)}
         rows: dict[int, Row[Any]] = {}
         for chunk in chunks(names):
@@ -89,17 +95,20 @@ class Entries(Concern):
             named = identities.c.source == source, identities.c.key.in_(chunk)
             yield from self._connection.scalars(select(identities.c.number).where(*named))
 
-    def _numbers_by_link(self, source: str, link_keys: Collection[str]) -> Iterable[int]:
+    def _numbers_by_link(self, source: str, member: str, link_keys: Collection[str]) -> Iterable[int]:
         for chunk in chunks([key for key in link_keys if key]):
-            linked = entries.c.source == source, entries.c.link_key.in_(chunk)
+            linked = entries.c.source == source, entries.c.member == member, entries.c.link_key.in_(chunk)
             yield from self._connection.scalars(select(entries.c.number).where(*linked))
 
     def hold(self) -> None:
         """Let nobody else add or revise until this transaction ends, so that what is known stays true."""
         self._draw(_COUNTER, 0)
 
-    def add(self, source: str, arrivals: Sequence[Arrival], now: datetime) -> int:
+    def add(self, source: str, arrivals: Sequence[Arrival], now: datetime, *, member: str = "") -> int:
         """Write new entries; their numbers ascend in the order given.
+
+        Args:
+            member: from which of the feeds that the source lists.
 
         Returns:
             How many were new: one whose key the source has already (another process was first) is skipped.
@@ -112,7 +121,9 @@ class Entries(Concern):
         claim = self._insert(identities).on_conflict_do_nothing().returning(identities.c.number)
         won = sorted(self._connection.scalars(claim, keys))
         if won:
-            rows = [{"number": n, "source": source} | _arrived(numbered[n], now) for n in won]
+            rows = [
+                {"number": n, "source": source, "member": member, "story": n} | _arrived(numbered[n], now) for n in won
+            ]
             self._connection.execute(insert(entries), rows)
             self._mark(source, won[-1])
         return len(won)
@@ -254,11 +265,17 @@ class Entries(Concern):
         told = select(entries).where(entries.c.source.in_(sources), entries.c.moment >= after, _remembered)
         return self._list(told.order_by(entries.c.moment, entries.c.number).limit(limit))
 
-    def moments(self, source: str, limit: int) -> list[datetime]:
-        """When the newest entries of a source were published, newest first."""
+    def moments(self, source: str, limit: int, *, member: str = "") -> list[datetime]:
+        """When the newest entries of a source were published, or of a feed that it lists, newest first."""
         newest = select(entries.c.moment).where(entries.c.source == source, _remembered)
+        if member:
+            newest = newest.where(entries.c.member == member, entries.c.member != "")
         ordered = newest.order_by(entries.c.moment.desc(), entries.c.number.desc()).limit(limit)
         return list(self._connection.scalars(ordered))
+
+    def last_moment(self, visited: str) -> datetime | None:
+        """When the newest entry of a source, or of a feed that it lists, was published."""
+        return next(iter(self.moments(source_name(visited), 1, member=member_of(visited))), None)
 
     def last_number(self) -> int:
         """The number of the entry that arrived last; 0 when there is none."""
@@ -272,6 +289,11 @@ class Entries(Concern):
     def counts(self) -> dict[str, int]:
         """How many entries each source has, forgotten ones included."""
         counted = select(entries.c.source, func.count()).group_by(entries.c.source)
+        return dict(self._connection.execute(counted).all())
+
+    def counts_by_member(self, source: str) -> dict[str, int]:
+        """How many entries each of the feeds has that a source lists."""
+        counted = select(entries.c.member, func.count()).where(entries.c.source == source).group_by(entries.c.member)
         return dict(self._connection.execute(counted).all())
 
     def forget(self, source: str, before: datetime, spare: int, keep_after: int) -> int:
@@ -313,6 +335,7 @@ def entry(row: Row[Any]) -> Entry:
         number=row.number,
         uid=row.uid,
         source=row.source,
+        member=row.member,
         version=row.version,
         arrived=row.arrived,
         changed=row.changed,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, case, func, select, update
 
+from publisher.model import ListedFeed
 from publisher.store.concern import Concern, chunks
 from publisher.store.rows import Due, SourceState
 from publisher.store.tables import UNTOLD, sources
+
+_OTHERS = ("name", "plan", "url", "told")
 
 
 class Sources(Concern):
@@ -24,14 +27,8 @@ class Sources(Concern):
         return _state(row) if row else None
 
     def put(self, state: SourceState) -> None:
-        """Write a state, be it new or not; of one that is known all but ``told``.
-
-        A visit that began before the operator was told must not make that undone.
-        """
-        row = _row(state)
-        own = {name: value for name, value in row.items() if name != "told"}
-        insert = self._insert(sources).values(row)
-        self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=own))
+        """Write a state, be it new or not."""
+        self._upsert(sources, _row(state))
 
     def untold(self, *, hold: bool = False) -> list[SourceState]:
         """Those whose ailment is not what the operator was told of last, by name.
@@ -50,8 +47,19 @@ class Sources(Concern):
 
     def undecided(self, until: datetime) -> list[str]:
         """The names of those that fail, of which there is nothing to tell yet, and which are visited again by then."""
-        fails = (sources.c.failures > 0, ~UNTOLD, sources.c.next_at <= until)
+        fails = (sources.c.plan != "", sources.c.failures > 0, ~UNTOLD, sources.c.next_at <= until)
         return list(self._connection.scalars(select(sources.c.name).where(*fails)))
+
+    def visited(self, state: SourceState) -> None:
+        """Write how a visit left a source.
+
+        What others decide stays as they decided it meanwhile: where a source is, what the operator was told and, if it
+        was planned anew, when it is visited next.
+        """
+        insert = self._insert(sources).values(_row(state))
+        left: dict[str, Any] = {name: insert.excluded[name] for name in _row(state) if name not in _OTHERS}
+        left["next_at"] = case((sources.c.plan == state.plan, insert.excluded.next_at), else_=sources.c.next_at)
+        self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=left))
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
@@ -87,6 +95,22 @@ class Sources(Concern):
         """
         named = update(sources).where(sources.c.name == name, sources.c.visited.is_not(None))
         return self._connection.execute(named.values(fingerprint="", next_at=now)).rowcount == 1
+
+    def listed(self, name: str) -> dict[str, str]:
+        """The plans of the feeds that a list has ever named, by name; empty of one that it names no more."""
+        theirs = sources.c.name.startswith(f"{name}/", autoescape=True)
+        return dict(self._connection.execute(select(sources.c.name, sources.c.plan).where(theirs)).all())
+
+    def follow(self, feeds: Mapping[str, ListedFeed], plan: str, now: datetime) -> None:
+        """Plan the first visit to feeds that are new on a list, or on it again."""
+        for chunk in chunks(feeds.items()):
+            rows = [
+                _row(SourceState(name=name, url=feed.url, title=feed.title, plan=plan, next_at=now))
+                for name, feed in chunk
+            ]
+            insert = self._insert(sources)
+            again = {name: insert.excluded[name] for name in ("url", "plan", "next_at")}
+            self._connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=again), rows)
 
     def all(self) -> list[SourceState]:
         """All states, by name."""

@@ -219,6 +219,13 @@ entries = Table(
     # The number of the first entry that told what this one tells.
     Column("story", BigInteger, nullable=False, server_default="0"),
 )
+Index(
+    "ix_entries_member",
+    entries.c.member,
+    entries.c.moment,
+    sqlite_where=entries.c.member != "",
+    postgresql_where=entries.c.member != "",
+)
 Index("ix_entries_story", entries.c.story, entries.c.source, entries.c.number)
 Index("ix_entries_source_number", entries.c.source, entries.c.number)
 Index("ix_entries_source_link_key", entries.c.source, entries.c.link_key)

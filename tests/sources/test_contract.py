@@ -86,7 +86,18 @@ def mail(web_site: WebSite, folder: Path, clock: Clock) -> World:
     return World(kinds()["mail"](url=server.url), show, ruin, repeats=False)  # type: ignore[call-arg]  # a kind's own option
 
 
-WORLDS: dict[str, Any] = {"feed": feed, "page": page, "folder": folder, "mail": mail}
+def opml(web_site: WebSite, folder: Path, clock: Clock) -> World:
+    def show(count: int) -> None:
+        lines = "".join(f'<outline text="Blog {n}" xmlUrl="https://{n}.example.org/feed"/>' for n in range(count))
+        web_site.pages["/list"] = Response(f"<opml><body>{lines}</body></opml>".encode())
+
+    def ruin() -> None:
+        web_site.pages["/list"] = Response(b"<html>Oops</html>", headers={"Content-Type": "text/html"})
+
+    return World(kinds()["opml"](url=f"{web_site.url}/list"), show, ruin)  # type: ignore[call-arg]  # a kind's own option
+
+
+WORLDS: dict[str, Any] = {"feed": feed, "page": page, "folder": folder, "mail": mail, "opml": opml}
 
 
 PUSHED = sorted(name for name, kind in kinds().items() if getattr(kind, "pushed", False))
@@ -108,7 +119,7 @@ def net() -> Iterator[Net]:
 
 
 def names(harvest: Harvest) -> set[str]:
-    return {item.guid or item.link for item in harvest.items}
+    return {item.guid or item.link for item in harvest.items} | {feed.url for feed in harvest.feeds or ()}
 
 
 def known(world: World, first: Harvest, second: Harvest) -> set[str]:
@@ -118,8 +129,9 @@ def known(world: World, first: Harvest, second: Harvest) -> set[str]:
 
 def test_a_first_visit_brings_what_is_there_each_with_a_name_and_a_title(world: World, net: Net) -> None:
     harvest = world.source.fetch(None, net)
-    assert len(names(harvest)) == len(harvest.items) == 4
-    assert all(item.title for item in harvest.items)
+    brought = harvest.feeds or harvest.items
+    assert len(names(harvest)) == len(brought) == 4
+    assert all(one.title for one in brought)
     assert not harvest.unchanged
     assert not harvest.gone
 

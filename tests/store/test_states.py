@@ -55,9 +55,9 @@ def test_what_the_operator_was_told_outlives_a_visit_that_began_before(tx: Tx):
     assert tx.sources.untold(hold=True) == [before]
     tx.sources.tell([before])
     assert tx.sources.untold() == []
-    tx.sources.put(replace(before, failures=4))
+    tx.sources.visited(replace(before, failures=4))
     assert tx.sources.untold() == []
-    tx.sources.put(replace(before, ailment="", failures=0))
+    tx.sources.visited(replace(before, ailment="", failures=0))
     assert tx.sources.untold() == [SourceState(name="blog", told="failing", turned=NOW)]
 
 
@@ -89,15 +89,26 @@ def test_who_tells_of_sources_at_the_same_moment_finds_nothing_left(store: Store
 
 
 def test_those_that_fail_and_are_visited_soon_are_waited_for(tx: Tx):
-    told = SourceState(name="told", failures=9, ailment="failing", next_at=NOW)
+    told = SourceState(name="told", plan="p", failures=9, ailment="failing", next_at=NOW)
     well = SourceState(name="well", next_at=NOW)
-    late = SourceState(name="late", failures=1, next_at=LATER)
-    new = SourceState(name="new", failures=3, ailment="failing", next_at=NOW)
+    late = SourceState(name="late", plan="p", failures=1, next_at=LATER)
+    new = SourceState(name="new", plan="p", failures=3, ailment="failing", next_at=NOW)
     for state in (told, well, late, new):
         tx.sources.put(state)
     tx.sources.tell([told])
     assert tx.sources.undecided(NOW) == ["told"]
     assert sorted(tx.sources.undecided(LATER)) == ["late", "told"]
+
+
+def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
+    state = SourceState(name="blog", plan="hourly", next_at=NOW)
+    tx.sources.visited(state)
+    assert tx.sources.get("blog") == state
+    tx.sources.visited(replace(state, next_at=LATER, error="too slow"))
+    assert tx.sources.get("blog") == replace(state, next_at=LATER, error="too slow")
+    tx.sources.plan(["blog"], "", None)
+    tx.sources.visited(replace(state, next_at=LATER, told="silent"))
+    assert tx.sources.get("blog") == SourceState(name="blog")
 
 
 def test_the_state_of_a_publication_is_kept(tx: Tx):

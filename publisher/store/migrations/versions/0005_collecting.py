@@ -23,6 +23,8 @@ def upgrade() -> None:
     op.add_column("entries", sa.Column("story", sa.BigInteger(), nullable=False, server_default="0"))
     # Until now those of one public identity were one.
     op.execute("UPDATE entries SET story = (SELECT min(twin.number) FROM entries AS twin WHERE twin.uid = entries.uid)")
+    listed = sa.text("member != ''")
+    op.create_index("ix_entries_member", "entries", ["member", "moment"], sqlite_where=listed, postgresql_where=listed)
     op.create_index("ix_entries_story", "entries", ["story", "source", "number"])
     op.create_table(
         "traces",
