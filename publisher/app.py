@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from publisher import bounces, channels, config, schedule, sources
+from publisher import bounces, channels, config, hubs, schedule, sources
 from publisher.access import Access
 from publisher.alert import alert
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
-from publisher.collect import Received, collect, receive, tidy
+from publisher.collect import Received, collect, receive, receive_from_hub, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings, SourceSettings
 from publisher.deliver import Paces, deliver, is_held
@@ -27,6 +27,7 @@ from publisher.discover import Discovery, Tried, discover, try_site
 from publisher.doctor import Diagnosis, Dns, examine
 from publisher.engine.local import Local, Report
 from publisher.errors import ConfigError, Fault, PublisherError
+from publisher.images import Images
 from publisher.log import logger
 from publisher.mime import bare_address, filled, message_id
 from publisher.model import (
@@ -43,12 +44,13 @@ from publisher.model import (
     member_of,
     source_name,
 )
-from publisher.net import Net
+from publisher.net import Answer, Net
 from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
+from publisher.selection import Choice, judges
 from publisher.statistics import Statistics
 from publisher.status import SourceStatus, Status, feeds_of, status
-from publisher.store import ApiToken, Store, open_store
+from publisher.store import ApiToken, HubRow, Store, Tx, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
 from publisher.timetable import Timetable
@@ -57,14 +59,18 @@ from publisher.tokens import form_proof, is_form_proof
 STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "alert", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
 
+_SERVED = (*STEPS, "hubs")
+"""What a service does: a hub answers later, and somebody must be there."""
+
 _DUE = {
     "collect": schedule.due_visits,
     "compose": schedule.due_issues,
     "subscribe": schedule.due_signups,
     "bounces": schedule.due_returns,
     "alert": schedule.due_alerts,
+    "hubs": schedule.due_hubs,
 }
-"""What asks the store alone what is due, by step."""
+"""What is due of those steps of which the rows alone tell."""
 
 _ISSUES = 50
 """As many are on one page of an archive."""
@@ -81,8 +87,14 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigError: with every fault there is.
     """
-    environ = os.environ if environ is None else environ
-    return config.load(path, sources=sources.kinds(), channels=channels.kinds(), ways=bounces.ways(), environ=environ)
+    return config.load(
+        path,
+        sources=sources.kinds(),
+        channels=channels.kinds(),
+        ways=bounces.ways(),
+        judges=judges(),
+        environ=os.environ if environ is None else environ,
+    )
 
 
 def schema() -> dict[str, object]:
@@ -102,7 +114,8 @@ class App:
         self.settings = settings
         self.clock = clock
         self.net = Net()
-        self.templates = Templates(settings.templates)
+        proxied = settings.server.images == "proxied"
+        self.templates = Templates(settings.templates, picture=self._picture if proxied else None)
         self.stopping = threading.Event()
         self.wake: Callable[[], None] = lambda: None
         """Tells the service that there is something to do now; without one, nobody has to know."""
@@ -140,6 +153,15 @@ class App:
     def returns(self) -> Returns:
         """The desk for what comes back."""
         return Returns(store=self.store, settings=self.settings, secret=self.secret, clock=self.clock)
+
+    def _picture(self, url: str) -> str:
+        return self.images.address(url)
+
+    @cached_property
+    def images(self) -> Images:
+        """The pictures of entries that readers get from here."""
+        folder = self.settings.folder / "data" / "images"
+        return Images(site=self.settings.site.url, secret=self.secret, folder=folder, net=self.net)
 
     @cached_property
     def readers(self) -> Readers:
@@ -182,6 +204,36 @@ class App:
             self.wake()
         return kept
 
+    def hub_asks(self, token: str, query: Mapping[str, str]) -> str | None:
+        """What a hub is answered with that asks whether it shall push; None: it shall not.
+
+        Raises:
+            StoreError: it cannot be looked up.
+        """
+        return hubs.verify(token, query, store=self.store, clock=self.clock)
+
+    def hub_of(self, token: str) -> tuple[HubRow, int] | None:
+        """Which hub pushes to an address, and how many bytes it may; None where none does.
+
+        Raises:
+            StoreError: it cannot be looked up.
+        """
+        row = hubs.pushing(token, store=self.store)
+        source = self.settings.sources.get(source_name(row.visited)) if row else None
+        return (row, source.max_bytes) if row and source else None
+
+    def hub_pushes(self, row: HubRow, headers: Mapping[str, str], body: bytes) -> None:
+        """Take what a hub pushed, and let it be published at once; what it has not signed is nothing to us.
+
+        Raises:
+            StoreError: nothing was kept.
+        """
+        if not hubs.is_genuine(row, body, headers.get("X-Hub-Signature", ""), store=self.store):
+            return
+        pushed = Answer(url=row.topic, status=200, headers=headers, body=body)
+        receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        self.wake()
+
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.
 
@@ -208,6 +260,7 @@ class App:
         settings, store, clock = self.settings, self.store, self.clock
         return {
             "collect": lambda work: collect(work, settings, store=store, net=self.net, clock=clock),
+            "hubs": lambda work: hubs.ask(work, settings, store=store, net=self.net, clock=clock),
             "publish": lambda work: publish(work, settings, store=store, templates=self.templates, clock=clock),
             "compose": lambda work: compose(work, settings, store=store, templates=self.templates, clock=clock),
             "subscribe": lambda work: subscribe(
@@ -232,12 +285,12 @@ class App:
         """The work of one step that is due now, derived from rows."""
         with self.store.read() as tx:
             now = self.clock()
-            if step == "publish":
-                return schedule.due_publications(
-                    self.settings, lambda name: stale(tx, name, self.settings, self.templates)
-                )
             if step in _DUE:
                 return _DUE[step](tx, self.settings, now)
+            if step == "publish":
+                return schedule.due_publications(
+                    self.settings, lambda name: stale(tx, name, self.settings, self.templates, now)
+                )
             states, channels = tx.channels.all(), self.settings.channels
             return schedule.due_deliveries(tx, self.settings, now, lambda name: is_held(channels[name], states, now))
 
@@ -251,7 +304,7 @@ class App:
     def feeds(self, source: str) -> list[SourceStatus]:
         """How the feeds are that a source lists."""
         with self.store.read() as tx:
-            return feeds_of(tx, self.settings, source)
+            return feeds_of(tx, self.settings, source, self.clock())
 
     def listed_by(self, sources: Iterable[str]) -> list[Work]:
         """The first visits to feeds that these have just named."""
@@ -335,8 +388,12 @@ class App:
             RenderError: its template cannot be used.
         """
         with self.store.read() as tx:
-            shown = newest(tx, self.settings)
+            shown = newest(tx, self.settings, self.templates, self.clock())
         return front(self.templates, self.settings.model_site(), shown)
+
+    def choice(self, tx: Tx, publication: str) -> Choice:
+        """What is in a publication now, as long as that transaction is open."""
+        return Choice(tx, publication, self.settings, self.templates, self.clock())
 
     def opml(self) -> Document:
         """All feeds in one file."""
@@ -536,7 +593,7 @@ class Service:
 
     def _sweep(self, engine: Local) -> None:
         try:
-            for step in STEPS:
+            for step in _SERVED:
                 for work in self.app.due(step):
                     engine.submit(work)
         except PublisherError as error:  # the store is away: it is asked again at the next sweep
@@ -565,6 +622,8 @@ class Service:
         return Local(app.do, self._tell)
 
     def _tell(self, report: Report) -> None:
+        if report.again and report.well:  # what fails waits for the next sweep, else it would fail without a pause
+            self._wake.set()
         log, fields = logger(), {"subject": report.work.subject, "result": report.words}
         if not report.well:
             log.warning(report.work.step, **fields, exc_info=report.fault)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from publisher import health, html
+from publisher import health, html, sources
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
 from publisher.model import (
@@ -25,6 +25,7 @@ from publisher.model import (
     Done,
     Enclosure,
     Harvest,
+    Hub,
     Item,
     Later,
     ListedFeed,
@@ -33,11 +34,14 @@ from publisher.model import (
     Work,
     member_of,
 )
-from publisher.net import Net
-from publisher.rhythm import UNKNOWN, interval, jitter, next_visit
+from publisher.net import Answer, Net
+from publisher.rhythm import UNKNOWN, interval, jitter, next_visit, relaxed
 from publisher.sources import Source
-from publisher.store import Arrival, Known, SourceState, Store, Tx
+from publisher.store import Arrival, HubRow, Known, Push, SourceState, Store, Tx
+from publisher.stories import TRACKING, WINDOW
 from publisher.timetable import every
+from publisher.tokens import unguessable
+from publisher.websub import chosen
 
 _NAMESPACE = uuid.UUID("6d2b5a52-6b0f-5c35-9a4e-0f3f6c1f7a11")
 _NOT_IN_IRIS = r"\s\x00-\x1f\x7f-\x9f<>\"{}|\\^`\ud800-\udfff\ufdd0-\ufdef\ufff0-\uffff"  # RFC 3987 section 2.2
@@ -46,9 +50,14 @@ _IRI = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
-_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|_hsenc|_hsmi", re.IGNORECASE)
+_TRACKING = re.compile(TRACKING, re.IGNORECASE)
 _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated today may still be news
 _LONGEST_PAUSE = timedelta(days=1)
+_AGAIN = timedelta(minutes=1)
+"""However often a hub says that there is something new, so long lies between two visits."""
+_PATIENCE = 3
+"""After as many questions without an answer the next one of several hubs is asked."""
+_MISSED = "a visit found what it had not pushed"
 _TOLD = 20
 """By the dates of as many entries the rhythm of a source is known."""
 _OFTEN = 200
@@ -122,6 +131,56 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
+def receive_from_hub(name: str, pushed: Answer, settings: Settings, *, store: Store, clock: Clock) -> Received | None:
+    """Keep the new entries of what a hub pushed; identities and backlog are what they would be at a visit.
+
+    A hub may push late, twice, or less of an entry than the source itself tells.  So what is known already stays as it
+    is; where something of it differs, and where what was pushed cannot be read, or is nothing but a sign that there is
+    something new, the source is visited at once.
+
+    Args:
+        name: what is visited.
+        pushed: what came, as if it had been fetched from the topic.
+
+    Returns:
+        What became of it; None where the source is visited instead.
+
+    Raises:
+        StoreError: nothing was kept.
+    """
+    source = settings.source(name)
+    with store.read() as tx:
+        options, fingerprint = _target(source, tx.sources.get(name) or SourceState(name=name))
+    items = _pushed_items(options, pushed)
+    with store.write() as tx:
+        tx.entries.hold()  # a visit that brings the same at the same moment finds it known
+        now, state = clock(), tx.sources.get(name)
+        if items is None or state is None or state.since is None or state.fingerprint != fingerprint:
+            tx.sources.hasten(name, now, _AGAIN)
+            return None
+        found = _found(tx, source, items, visited=name, news=News.of(state, same=True), whole=False)
+        arrived = _add(tx, source, found, visited=name, now=now)
+        if found.revisions:
+            tx.sources.hasten(name, now, _AGAIN)
+        hub = tx.hubs.get(name)
+        if hub and hub.pushes(now) and (arrived or hub.error):
+            tx.hubs.put(replace(hub, state=Push.PROVEN if arrived else hub.state, error=""))
+    return Received(arrived=arrived, edited=0, unchanged=len(items) - arrived)
+
+
+def _pushed_items(source: Source, pushed: Answer) -> list[Item] | None:
+    """What a hub pushed, fit to keep; None where only a visit can tell."""
+    try:
+        harvest = sources.pushed(source, pushed) if pushed.body else None
+    except SourceError:
+        return None
+    if harvest is None:
+        return None
+    items = [item for raw in harvest.items if tells(item := tidy(raw, harvest.link))]
+    # Without guids, what an item is known by depends on what else the source lists, and a hub leaves out what is old.
+    return items if all(item.guid for item in items) else None
+
+
 def _target(source: SourceSettings, state: SourceState) -> tuple[Source, str]:
     """What is visited, the source itself or a feed that it lists; and a mark of its options."""
     if not state.url:
@@ -155,8 +214,10 @@ class _Visit:
             arrived, edited = _write(tx, self.source, items, visited=self.state.name, news=news, now=now)
             followed = self._follow(tx, harvest.feeds, now) if harvest.feeds is not None else None
             words = followed.words if followed else _words(harvest, arrived, edited)
+            hub = self._hub(tx, harvest, arrived, now)
+            again = self._hastened(tx, self._next(tx, harvest, hub, now), now)
             state = _turned(self.state, self._ailment(tx, harvest, now), now)
-            tx.sources.visited(_well(state, self.fingerprint, harvest, now, self._next(tx, harvest, now)))
+            tx.sources.visited(_well(state, self.fingerprint, harvest, now, again))
             tx.runs.finish(self.work.run, self.work.slot, words, now)
         return (
             Never(words)
@@ -189,7 +250,23 @@ class _Visit:
             moments = tx.entries.moments(self.source.name, _OFTEN, member=member_of(self.state.name))
         return health.of_well(harvest.certificate, moments, now)
 
-    def _next(self, tx: Tx, harvest: Harvest, now: datetime) -> datetime | None:
+    def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:
+        """Take note of the hub that the source names, and of what it should have pushed; returns how it stands."""
+        known = tx.hubs.get(self.state.name)
+        if harvest.gone or not harvest.unchanged:
+            wanted = following(known, None if harvest.gone else harvest.hub, self.state.name, now)
+            if wanted is not known:
+                if known:
+                    tx.hubs.leave(known, now)
+                if wanted:
+                    tx.hubs.put(wanted)
+                return wanted
+        if known and known.state is Push.PROVEN and arrived:
+            known = replace(known, state=Push.ACTIVE, error=_MISSED)
+            tx.hubs.put(known)
+        return known
+
+    def _next(self, tx: Tx, harvest: Harvest, hub: HubRow | None, now: datetime) -> datetime | None:
         """When to come again, after a visit that went well."""
         if harvest.gone:
             return None
@@ -199,7 +276,17 @@ class _Visit:
         else:
             moments = tx.entries.moments(self.source.name, _TOLD, member=member_of(self.state.name))
             planned = now + interval(moments, now) * jitter(self.state.name, now)
+            if hub and hub.until and hub.state is Push.PROVEN:
+                planned = relaxed(planned, now, hub.until)
         return next_visit(planned, now, harvest.hints, adaptive=usual is None)
+
+    def _hastened(self, tx: Tx, planned: datetime | None, now: datetime) -> datetime | None:
+        """``planned``, or soon, where a hub has told of something new while this visit was made."""
+        found = tx.sources.get(self.state.name)
+        moved = found and found.next_at and found.plan == self.state.plan and found.next_at != self.state.next_at
+        if planned and moved and found and found.next_at and found.next_at <= now + _AGAIN:
+            return min(planned, now + _AGAIN)
+        return planned
 
     def _follow(self, tx: Tx, feeds: Sequence[ListedFeed], now: datetime) -> Followed:
         """Let the feeds that are new on the list be visited now, and those that are off it never again."""
@@ -209,6 +296,8 @@ class _Visit:
         tx.sources.follow(new, self.state.plan, now)
         gone = known.difference(listed)
         tx.sources.plan(gone, "", None)
+        for hub in filter(None, map(tx.hubs.get, gone)):
+            tx.hubs.leave(hub, now)
         return Followed(feeds=len(listed), new=len(new), gone=len(gone))
 
 
@@ -220,18 +309,28 @@ def _write(
     Args:
         visited: the name of the source, or of a feed that it lists.
     """
-    name, member = source.name, member_of(visited)
-    keys, links = {key_of(item, member) for item in items}, {link_key(item.link) for item in items} - {""}
-    known = tx.entries.known(name, keys, links, member=member)
-    found = changes(known, items, source=visited, news=news, whole=not source.pushed)
+    found = _found(tx, source, items, visited=visited, news=news, whole=not source.pushed)
     for number, key in found.aliases:
-        tx.entries.alias(name, key, number)
+        tx.entries.alias(source.name, key, number)
     for number, item, mark in found.revisions:
         tx.entries.revise(number, item, mark, now, link_key=link_key(item.link))
-    arrived = tx.entries.add(name, found.arrivals, now, member=member)
+    return _add(tx, source, found, visited=visited, now=now), len(found.revisions)
+
+
+def _found(tx: Tx, source: SourceSettings, items: Sequence[Item], *, visited: str, news: News, whole: bool) -> Changes:
+    """What these items change."""
+    member = member_of(visited)
+    keys, links = {key_of(item, member) for item in items}, {link_key(item.link) for item in items} - {""}
+    known = tx.entries.known(source.name, keys, links, member=member)
+    return changes(known, items, source=visited, news=news, whole=whole)
+
+
+def _add(tx: Tx, source: SourceSettings, found: Changes, *, visited: str, now: datetime) -> int:
+    """Write what is new; returns how many."""
+    arrived = tx.entries.add(source.name, found.arrivals, now, member=member_of(visited))
     if arrived:
         _forget(tx, source, now)
-    return arrived, len(found.revisions)
+    return arrived
 
 
 def _well(
@@ -266,6 +365,7 @@ def _forget(tx: Tx, source: SourceSettings, now: datetime) -> None:
     own = tx.subscribers.earliest()
     keep_after = min(waiting if own is None else [*waiting, own], default=tx.entries.last_number())
     tx.entries.forget(source.name, now - source.keep, _SPARED, keep_after)
+    tx.stories.forget(now - WINDOW)
 
 
 def _words(harvest: Harvest, arrived: int, edited: int) -> str:
@@ -382,6 +482,23 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
         elif mark != entry.digest:
             revisions.append((entry.number, item, mark))
     return Changes(arrivals=tuple(reversed(arrivals)), revisions=tuple(revisions), aliases=tuple(aliases))
+
+
+def following(known: HubRow | None, hub: Hub | None, name: str, now: datetime) -> HubRow | None:
+    """The hub to follow after a visit: ``known`` itself where nothing changed, another one, or None.
+
+    Args:
+        known: the one that is followed until now.
+        hub: what the source says of its hubs.
+        name: what was visited.
+    """
+    if hub is None:
+        return None
+    failing = known is not None and known.failures >= _PATIENCE and not known.pushes(now)
+    url = chosen(hub.urls, known.hub if known else "", failing=failing)
+    if known and (known.hub, known.topic) == (url, hub.topic):
+        return known
+    return HubRow(name=name, hub=url, topic=hub.topic, token=unguessable(), secret=unguessable(), next_at=now)
 
 
 def tells(item: Item) -> bool:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from html import unescape
+from html import escape, unescape
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -94,6 +94,8 @@ _ATTRIBUTE = re.compile(
 _TAG_END = re.compile(r"\s*+(/?)[\s/]*+>?")
 _SILENT_END = {name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in _SILENT}
 _IMAGE = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
+_SRC = re.compile(r' src="([^"]*)"')
+_SRCSET = re.compile(r' srcset="[^"]*"')
 _LINK = re.compile(r'<a((?: [a-z]+="[^"]*")*)>(.*?)</a>', re.DOTALL)
 _ORNAMENT = re.compile(r"spacer|pixel|blank|transparent|placeholder|avatar|emoji|icon", re.IGNORECASE)
 _LENGTH = re.compile(r"\d{1,5}%?")
@@ -148,9 +150,22 @@ def clean(html: str, base: str = "") -> str:
 
 def first_image(html: str) -> str:
     """The address of the first picture in sanitised HTML; empty where there is none."""
-    sources = (re.search(r' src="([^"]*)"', tag[1]) for tag in _IMAGE.finditer(html))
+    sources = (_SRC.search(tag[1]) for tag in _IMAGE.finditer(html))
     found = (unescape(source[1]) for source in sources if source)
     return next(filter(is_picture, found), "")
+
+
+def with_pictures_from(html: str, address: Callable[[str], str]) -> str:
+    """Sanitised HTML whose pictures come from elsewhere; other sizes of them (``srcset``) are left out.
+
+    Args:
+        address: gives the new address of a picture.
+    """
+
+    def moved(source: re.Match[str]) -> str:
+        return f' src="{escape(address(unescape(source[1])))}"'
+
+    return _IMAGE.sub(lambda tag: f"<img{_SRC.sub(moved, _SRCSET.sub('', tag[1]))}>", html)
 
 
 def is_picture(url: str) -> bool:

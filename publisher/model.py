@@ -63,6 +63,17 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """Where else a story is told."""
+
+    source: str
+    title: str
+    """What that source is called."""
+    link: str = ""
+    """The entry's; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Item):
     """One post, article or item, as the store keeps it: its identity never changes."""
 
@@ -80,6 +91,14 @@ class Entry(Item):
     """When this version was seen first."""
     backlog: bool = False
     """It was there before we knew the source: published in feeds, never mailed as news."""
+    story: int = 0
+    """The number of the first entry, of whichever source, that told the same; its own where it is the first."""
+    also_in: tuple[Mention, ...] = ()
+    """Which other sources of the publication tell the same, those that told it first coming first."""
+    section: str = ""
+    """The heading that a publication's rules put it under; the store knows of none."""
+    pinned: bool = False
+    """Whether they put it first."""
 
     @property
     def moment(self) -> datetime:
@@ -105,6 +124,16 @@ class Certificate:
 
     begins: datetime
     ends: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hub:
+    """Who pushes the entries of a source the moment they are there, as the source itself says (WebSub section 4)."""
+
+    topic: str
+    """By what address the hubs know the source."""
+    urls: tuple[str, ...]
+    """The hubs, one at least; any of them will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +163,8 @@ class Harvest:
     hints: Hints = Hints()
     certificate: Certificate | None = None
     """That of the server that answered; None where it showed none."""
+    hub: Hub | None = None
+    """None: nobody pushes its entries."""
     feeds: tuple[ListedFeed, ...] | None = None
     """What a list of feeds names; each is visited for itself, as a part of this source.  None: it does not say."""
 
@@ -168,10 +199,22 @@ class Publication:
     """The feed formats it is published in; the templates link only to those."""
     archive: bool = False
     """Whether anybody may read its past issues in the browser."""
+    sections: tuple[str, ...] = ()
+    """The headings that its entries may be under, in their order."""
 
     def address(self, file: str = "") -> str:
         """The public address of one of its files, of its page without one."""
         return f"{self.site.url}/{self.name}/{file}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voices:
+    """Who speaks in a publication, and who is preferred."""
+
+    titles: Mapping[str, str]
+    """Its sources by name, each with the title that the configuration gives it; empty where it gives none."""
+    prefer: tuple[str, ...] = ()
+    """Whose words are taken where several tell the same; where none of these does, those of the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,10 +411,12 @@ class Work:
 
     step: str
     """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up,
-    ``bounces``, which reads what came back, and ``alert``, which tells the operator of sources that are unwell."""
+    ``bounces``, which reads what came back, ``hubs``, which asks hubs to push, and ``alert``, which tells the operator
+    of sources that are unwell."""
     subject: str
     """A source, or a feed that it lists, for collect, a publication for publish, a ``digest_name`` for compose, a
-    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``operator`` for alert."""
+    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``HubRow.name`` for hubs, ``operator`` for
+    alert."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
     offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,

@@ -49,6 +49,8 @@ AGENT = "publisher/0.1 (newsletters and feeds)"
 _REDIRECTS = 5
 _PERMANENT = (301, 308)
 _TEMPORARY = (302, 303, 307)
+_REPEATED = (307, 308)
+"""Redirects that ask for the same request elsewhere, its body and all (RFC 9110 sections 15.4.8 and 15.4.9)."""
 _HEADER_ROOM = 500_000
 """Bytes that the headers of all hops and the framing of the body may take, beside the body's own limit."""
 _PIECE = 65536
@@ -187,16 +189,28 @@ class Net:
                 target = following
         raise Unreachable(f"{_place(target)}: more than {_REDIRECTS} redirects")
 
-    def post(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes, *, headers: Mapping[str, str], follow: bool = False) -> Answer:
         """Send; redirects are not followed, a 3xx is a BadStatus.
+
+        Args:
+            follow: the body may go to whom the server names instead (307 and 308), at most five times; the headers
+                hold no secret then.
 
         Raises:
             NetError: AddressRefused, Unreachable, TooSlow, TooLarge or BadStatus; ``asked`` where it may have arrived.
         """
         target, login = _without_login(url)
+        wanted = {**self._standing, **headers}
         with self._journey() as trip:
             try:
-                return _success(self._exchange(trip, "POST", target, {**self._standing, **headers, **login}, body))
+                for _ in range(1 + _REDIRECTS * follow):
+                    answer = self._exchange(trip, "POST", target, {**wanted, **login}, body)
+                    following = _following(answer) if answer.status in _REPEATED else ""
+                    if not following:
+                        break
+                    login = login if _same_site(target, following) else {}
+                    target = following
+                return _success(answer)
             except NetError as error:
                 error.asked = trip.asked
                 raise

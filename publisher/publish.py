@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from publisher.config import Settings
@@ -20,6 +21,7 @@ from publisher.errors import RenderError
 from publisher.mime import filled
 from publisher.model import Clock, Document, Done, Issue, Outcome, Publication, Selection, Subscriber, Work
 from publisher.renderers import FILES, FORMATS, example
+from publisher.selection import Choice
 from publisher.store import Store, Tx
 from publisher.templating import Templates
 
@@ -40,7 +42,8 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
             return Done("another process is at work on it")
         with store.read() as tx:
             stamp = current_stamp(tx, name, settings, templates)
-            entries = tx.entries.newest(settings.sources_of(name), feeds.limit)
+            choice = Choice(tx, name, settings, templates, clock())
+            entries, next_at = choice.newest(feeds.limit), choice.next_at
             issues = past_issues(tx, name, settings, _ISSUES)
         chosen = Selection(
             publication=settings.publication(name),
@@ -57,13 +60,15 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
                 tx.publications.trouble(name, error.words)
             raise
         with store.write() as tx:
-            tx.publications.stamp(name, stamp)
+            tx.publications.stamp(name, stamp, next_at=next_at, error=choice.rules.trouble)
     return Done(f"{len(entries)} entries; wrote {', '.join(written) or 'nothing'}", changed=bool(written))
 
 
-def stale(tx: Tx, name: str, settings: Settings, templates: Templates) -> bool:
+def stale(tx: Tx, name: str, settings: Settings, templates: Templates, now: datetime) -> bool:
     """Whether what is on disk may differ from what would be rendered now."""
     state = tx.publications.get(name)
+    if state and state.next_at and state.next_at <= now:
+        return True
     if state is None or state.stamp != current_stamp(tx, name, settings, templates):
         return True
     files = (file for kind in settings.publications[name].feeds.formats for file in FILES[kind])
@@ -72,9 +77,10 @@ def stale(tx: Tx, name: str, settings: Settings, templates: Templates) -> bool:
 
 def current_stamp(tx: Tx, name: str, settings: Settings, templates: Templates) -> str:
     """A mark of all that a publication is rendered from: entries' versions, last issues, settings, templates."""
-    sources, told = settings.sources_of(name), (settings.publication(name), settings.publications[name].feeds)
+    sources, part = settings.sources_of(name), settings.publications[name]
+    told = (settings.publication(name), part.feeds, part.rules, part.settle)
     issues = past_issues(tx, name, settings, _ISSUES)
-    parts = (tx.entries.mark(sources), sources, *told, settings.offer(name), issues)
+    parts = (tx.entries.mark(sources), sources, settings.voices(name), *told, settings.offer(name), issues)
     return hashlib.sha256(f"{parts!r}\n{templates.fingerprint()}".encode()).hexdigest()
 
 
@@ -130,12 +136,14 @@ def _removed(file: Path) -> bool:
 # --- what is made when somebody asks ---------------------------------------------------------------------------------
 
 
-def newest(tx: Tx, settings: Settings, *, entries: int = 5, issues: int = 3) -> list[Selection]:
+def newest(
+    tx: Tx, settings: Settings, templates: Templates, now: datetime, *, entries: int = 5, issues: int = 3
+) -> list[Selection]:
     """Of each publication its newest entries and issues."""
     return [
         Selection(
             publication=settings.publication(name),
-            entries=tx.entries.newest(settings.sources_of(name), entries),
+            entries=Choice(tx, name, settings, templates, now).newest(entries),
             offer=settings.offer(name),
             issues=past_issues(tx, name, settings, issues),
         )

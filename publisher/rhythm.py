@@ -13,6 +13,8 @@ SHORTEST = timedelta(minutes=10)
 LONGEST = timedelta(days=1)
 UNKNOWN = timedelta(hours=1)
 """For a source of which nothing is known yet."""
+RELAXED = timedelta(hours=6)
+"""For one whose entries are pushed: a hub that falls silent says nothing of it."""
 
 _LOOKS = 8
 """Visits between two entries: an entry is found when an eighth of the usual gap has passed, by and large half that."""
@@ -47,6 +49,11 @@ def interval(moments: Sequence[datetime], now: datetime) -> timedelta:
 def jitter(name: str, now: datetime) -> float:
     """A factor near one, so that what was visited together once is not so for ever."""
     return 0.9 + 0.2 * crc32(f"{name} {now.isoformat()}".encode()) / 2**32
+
+
+def relaxed(planned: datetime, now: datetime, until: datetime) -> datetime:
+    """When to visit a source whose hub has shown that it pushes: seldom, until what it has confirmed ends."""
+    return max(planned, min(now + RELAXED * jitter(f"{until}", now), until))
 
 
 def next_visit(planned: datetime, now: datetime, hints: Hints, *, adaptive: bool) -> datetime:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from publisher.config import Settings, SourceSettings
 from publisher.health import GATHERING, is_time_to_tell
 from publisher.model import ENTRY_SLOT, Work, digest_name, member_of, source_name
-from publisher.store import Audience, Due, PublicationState, Tx
+from publisher.selection import reach
+from publisher.store import Audience, Due, PublicationState, Push, Tx
 from publisher.timetable import (
     EACH_ENTRY,
     FURTHEST,
@@ -60,6 +61,7 @@ def register(tx: Tx, settings: Settings, now: datetime) -> None:
     missed.
     """
     _plan_visits(tx, settings, now)
+    _plan_hubs(tx, settings, now)
     for name in settings.publications:
         digest = settings.digests.get(name)
         plans = {key: f"{text} {digest.timezone}" for key, text in digest.frequencies.items()} if digest else {"": ""}
@@ -81,6 +83,19 @@ def _plan_visits(tx: Tx, settings: Settings, now: datetime) -> None:
         plan = f"{source.fingerprint} {source.every}" if source and is_there else ""
         if plans.get(name) != plan:
             tx.sources.plan([name], plan, now if source and is_there and not source.pushed else None)
+
+
+def _plan_hubs(tx: Tx, settings: Settings, now: datetime) -> None:
+    """Let hubs be asked anew where the address of the site is another one, and leave those of what is not visited."""
+    plans = tx.sources.plans()
+    for row in tx.hubs.all():
+        source = settings.sources.get(source_name(row.visited)) if plans.get(row.visited) else None
+        if row.state is Push.LEAVING:
+            continue
+        if source is None or source.pushed:
+            tx.hubs.leave(row, now)
+        elif not row.callback.startswith(f"{settings.site.url}/"):
+            tx.hubs.put(replace(row, state=Push.WANTED, until=None, next_at=now, failures=0))
 
 
 def _note(tx: Tx, publication: str, frequency: str, plan: str, now: datetime, *, opened: bool) -> None:
@@ -121,7 +136,18 @@ def due_visits(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
 
 def next_moment(tx: Tx, now: datetime) -> datetime | None:
     """When something will be due next of which no timetable tells."""
-    return tx.sources.next_moment(now)
+    moments = (tx.sources.next_moment(now), tx.publications.next_moment(now), tx.hubs.next_moment(now))
+    return min(filter(None, moments), default=None)
+
+
+def due_hubs(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The hubs that are to be asked to push, or to push no more."""
+    works = []
+    for row in tx.hubs.due(now):
+        source = settings.sources.get(source_name(row.visited))
+        lane = "" if source and source.private else urlsplit(row.hub).hostname or ""
+        works.append(Work(step="hubs", subject=row.name, lane=lane))
+    return works
 
 
 def _host(source: SourceSettings, url: str) -> str:
@@ -163,7 +189,7 @@ def _latest(tx: Tx, settings: Settings, frequency: str, state: PublicationState,
     if not state.opened:
         return _Slot(f"first {state.known.isoformat()}")
     if digest.frequencies[frequency] == EACH_ENTRY:
-        last = tx.entries.last_number()
+        last = reach(tx, settings, publication, state.since, now)
         return _Slot(f"{ENTRY_SLOT}{last}", visits=True) if last > state.since else None
     if digest.by_readers_clocks and (times := wall_times(digest.frequencies[frequency])):
         return _latest_wall(tx, settings, times, state, now)

@@ -10,11 +10,26 @@ from publisher import health
 from publisher.config import Settings, SourceSettings
 from publisher.model import State, member_of, source_name
 from publisher.renderers import FILES
-from publisher.store import SourceState, Tx
+from publisher.store import HubRow, Push, SourceState, Tx
 from publisher.timetable import Timetable
 
 _NAMED = 3
 """As many of the feeds of a list that are unwell are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubStatus:
+    """How it stands with the hub that a source names."""
+
+    url: str
+    pushes: bool
+    """It has confirmed that it pushes the source's entries, and that has not ended."""
+    proven: bool
+    """It has done so, and nothing was found since that it had not pushed: the source is visited more seldom."""
+    until: datetime | None
+    """When what it has confirmed ends, or has ended."""
+    error: str
+    """Why it does not, or what it has missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +50,8 @@ class SourceStatus:
     """Why the last visit failed, or what is wrong although it went well."""
     feeds: int = 0
     """How many it lists."""
+    hub: HubStatus | None = None
+    """None: it names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +168,7 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     """
     return Status(
         now=now,
-        sources=tuple(_sources(tx, settings)),
+        sources=tuple(_sources(tx, settings, now)),
         publications=tuple(_publications(tx, settings, runs, now)),
         issues=tuple(_issues(tx)),
         channels=tuple(_channels(tx, settings)),
@@ -159,30 +176,34 @@ def status(tx: Tx, settings: Settings, runs: dict[str, Timetable], now: datetime
     )
 
 
-def _sources(tx: Tx, settings: Settings) -> list[SourceStatus]:
+def _sources(tx: Tx, settings: Settings, now: datetime) -> list[SourceStatus]:
     states, counts = {state.name: state for state in tx.sources.all()}, tx.entries.counts()
+    hubs = _hubs(tx, now)
     feeds: dict[str, list[SourceState]] = {}
     for state in states.values():
         if state.plan and member_of(state.name):
             feeds.setdefault(source_name(state.name), []).append(state)
     rows = []
     for name, source in settings.sources.items():
-        own = _source(tx, source, states.get(name) or SourceState(name=name), counts.get(name, 0))
+        own = _source(tx, source, states.get(name) or SourceState(name=name), counts.get(name, 0), hubs.get(name))
         rows.append(_with_feeds(own, feeds[name]) if name in feeds else own)
     return rows
 
 
-def feeds_of(tx: Tx, settings: Settings, name: str) -> list[SourceStatus]:
+def feeds_of(tx: Tx, settings: Settings, name: str, now: datetime) -> list[SourceStatus]:
     """How the feeds are that a source lists, by name."""
-    counts = tx.entries.counts_by_member(name)
+    counts, hubs, source = tx.entries.counts_by_member(name), _hubs(tx, now), settings.source(name)
     states = [state for state in tx.sources.all() if state.plan and state.name.startswith(f"{name}/")]
     return [
-        replace(_source(tx, settings.source(name), state, counts.get(member_of(state.name), 0)), kind="feed")
+        replace(
+            _source(tx, source, state, counts.get(member_of(state.name), 0), hubs.get(state.name)),
+            kind="feed",
+        )
         for state in states
     ]
 
 
-def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int) -> SourceStatus:
+def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hub: HubStatus | None) -> SourceStatus:
     return SourceStatus(
         name=state.name,
         kind=source.kind,
@@ -192,6 +213,7 @@ def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int) ->
         next=state.next_at,
         failures=state.failures,
         error=_wrong(tx, state),
+        hub=hub,
     )
 
 
@@ -211,6 +233,22 @@ def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus
         next=min(filter(None, coming), default=None),
         error=own.error or (words if unwell else ""),
         feeds=len(feeds),
+    )
+
+
+def _hubs(tx: Tx, now: datetime) -> dict[str, HubStatus]:
+    return {row.name: _hub(row, now) for row in tx.hubs.all()}
+
+
+def _hub(row: HubRow, now: datetime) -> HubStatus:
+    pushes = row.pushes(now)
+    waiting = "not confirmed by the hub yet" if row.failures and not pushes else ""
+    return HubStatus(
+        url=row.hub,
+        pushes=pushes,
+        proven=pushes and row.state is Push.PROVEN,
+        until=row.until,
+        error=row.error or waiting,
     )
 
 

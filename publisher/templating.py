@@ -9,13 +9,14 @@ import hashlib
 import json
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import publisher
@@ -24,6 +25,8 @@ from publisher.errors import RenderError
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template, nodes
+    from jinja2.environment import TemplateExpression
+    from jinja2.runtime import Context
     from jinja2.sandbox import SandboxedEnvironment
 
 Made = TypeVar("Made")
@@ -45,10 +48,15 @@ class Templates:
 
     Args:
         folder: the operator's own templates, searched first.
+        picture: gives the address at which a picture is shown; None: where it is.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, picture: Callable[[str], str] | None = None) -> None:
+        self.picture = picture
         self._environment = _environment(folder)
+        # Conditions and texts stand in the configuration: they are few, and asked of each entry.
+        self._condition = lru_cache(maxsize=512)(self._compiled)
+        self._text_template = lru_cache(maxsize=512)(self._environment.from_string)
 
     def render(self, name: str, /, **context: object) -> str:
         """Render a template by its name.
@@ -64,7 +72,47 @@ class Templates:
         Raises:
             RenderError: it is wrong; the message begins with ``template:1:``.
         """
-        return self._run("template", lambda: self._environment.from_string(text), context)
+        return self._run("template", lambda: self._text_template(text), context)
+
+    def holds(self, condition: str, /, **context: object) -> bool:
+        """Whether a condition is true: an expression such as ``"sea" in entry.tags``.
+
+        Raises:
+            RenderError: it is wrong, or cannot be told.
+        """
+        return _attempt("condition", lambda: bool(self._condition(condition)(**context)), known=context)
+
+    def check_condition(self, text: str, known: Mapping[str, Collection[str]]) -> None:
+        """Compile a condition, and look whether it can be told from what there is.
+
+        Args:
+            known: the names there are, and of each the attributes.
+
+        Raises:
+            RenderError: it is no expression, or asks for what is not there; the hint says how it is written.
+        """
+        from jinja2 import nodes
+        from jinja2.parser import Parser
+
+        self._condition(text)  # what is no expression, and filters and tests that are not there
+        tree = Parser(self._environment, text, state="variable").parse_expression()
+        _check_names(nodes.Output([tree]), known)
+
+    def check_wording(self, text: str, known: Mapping[str, Collection[str]]) -> None:
+        """Compile a template that is given as text, prints what is known, and does nothing that could take long.
+
+        Args:
+            known: see ``check_condition``.
+
+        Raises:
+            RenderError: it is wrong, does more than print, or asks for what is not there.
+        """
+        from jinja2 import nodes
+
+        tree = _judged(lambda: (self._environment.from_string(text), self._environment.parse(text))[1])
+        if any(not isinstance(node, nodes.Output | nodes.If) for node in tree.find_all(nodes.Stmt)):
+            raise RenderError("more than {{ … }} and {% if … %} is not possible here")
+        _check_names(tree, known)
 
     def check(self, name: str) -> None:
         """Compile a template, without rendering it.
@@ -119,7 +167,7 @@ class Templates:
     def fingerprint(self) -> str:
         """A mark of all templates' texts, for those who must render anew when one of them was edited."""
         texts = [(name, self._text(name)) for name in self._all()]
-        return hashlib.sha256(repr(texts).encode()).hexdigest()
+        return hashlib.sha256(repr((texts, self.picture is None)).encode()).hexdigest()
 
     def _all(self) -> list[str]:
         return self._environment.list_templates(extensions=["j2", "json"])
@@ -131,6 +179,9 @@ class Templates:
             return loader.get_source(self._environment, name)[0] if loader else ""
         except (OSError, UnicodeDecodeError) as error:
             return repr(error)
+
+    def _compiled(self, condition: str) -> TemplateExpression:
+        return _judged(lambda: self._environment.compile_expression(condition, undefined_to_none=False), condition)
 
     def _run(self, name: str, load: Callable[[], Template], context: dict[str, object]) -> str:
         return _attempt(name, lambda: _bounded(load(), context), known=context)
@@ -147,9 +198,19 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
             text, file, is_current = super().get_source(environment, template)
             return text, file, lambda: is_current() and not (folder and (folder / template).exists())
 
+    class Measured(SandboxedEnvironment):
+        """Multiplies nothing out of hand: one number too many, and it would be done before anybody could stop it."""
+
+        intercepted_binops = frozenset({"*", "**"})
+
+        def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+            if _size(operator, left, right) > _LARGEST:
+                raise OverflowError(f"{operator} makes more than {_LARGEST:,} characters")
+            return super().call_binop(context, operator, left, right)
+
     own = [FileSystemLoader(folder)] if folder else []
     built_in = PrefixLoader({_BUILT_IN: FileSystemLoader(_built_in())})
-    environment = SandboxedEnvironment(
+    environment = Measured(
         loader=ChoiceLoader([*own, Yielding(_built_in()), built_in]),
         undefined=StrictUndefined,
         autoescape=_is_html,
@@ -168,9 +229,21 @@ def _environment(folder: Path | None) -> SandboxedEnvironment:
     return environment
 
 
+def _size(operator: str, left: Any, right: Any) -> int:
+    """About how many bits a power has, or how many bits or characters a product."""
+    if operator == "**":
+        whole = isinstance(left, int) and isinstance(right, int)
+        return left.bit_length() * max(right, 0) if whole else 0
+    sizes = [len(value) if isinstance(value, str | bytes | list | tuple) else None for value in (left, right)]
+    if isinstance(right, int) and sizes[0] is not None:
+        return sizes[0] * right
+    if isinstance(left, int) and sizes[1] is not None:
+        return left * sizes[1]
+    return 0
+
+
 def _saying() -> Callable[..., str]:
     from jinja2 import pass_context
-    from jinja2.runtime import Context
     from markupsafe import Markup
 
     @pass_context
@@ -269,6 +342,47 @@ def _place(name: str, error: Exception) -> str:
     frame, line = frames[-1]
     file = Path(frame.f_code.co_filename).name
     return f"{name if file == '<template>' else file}:{line}"
+
+
+# --- what stands in the configuration --------------------------------------------------------------------------------
+
+_OTHERWISE = (
+    (r"\{\{", "write it without {{ }}"),
+    (r"&&", "say `and`"),
+    (r"\|\|", "say `or`"),
+    (r"!(?!=)", "say `not`"),
+    (r"(?<![=!<>])=(?!=)", "compare by =="),
+)
+"""What is written by those who know other languages, and what it is here."""
+_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
+
+
+def _judged(compile: Callable[[], Made], condition: str | None = None) -> Made:
+    try:
+        return compile()
+    except Exception as error:  # a syntax error for the most part; Python's own limits, too, can be met
+        words = str(getattr(error, "message", None) or error) or type(error).__name__
+        hint = ""
+        if condition is not None:
+            plain, example = _QUOTED.sub("", condition), """write it like '"sea" in entry.tags'"""
+            hint = next((hint for sign, hint in _OTHERWISE if re.search(sign, plain)), example)
+        raise RenderError(f"cannot be understood: {words}", hint=hint) from error
+
+
+def _check_names(tree: nodes.Node, known: Mapping[str, Collection[str]]) -> None:
+    from jinja2 import nodes
+
+    for name in tree.find_all(nodes.Name):
+        if name.name not in known:
+            raise RenderError(
+                f"there is no {name.name!r}, only {', '.join(known)}", hint=f'text stands in quotes: "{name.name}"'
+            )
+    for node in tree.find_all(nodes.Getattr):
+        there = known[node.node.name] if isinstance(node.node, nodes.Name) else [node.attr]
+        if isinstance(node.node, nodes.Name) and node.attr not in there:
+            near = get_close_matches(node.attr, there, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(there))}"
+            raise RenderError(f"{node.node.name} has no {node.attr!r}", hint=hint)
 
 
 # --- what a template does with a variable ----------------------------------------------------------------------------

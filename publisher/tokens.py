@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import secrets
 from functools import lru_cache
 
 _BYTES = 16
@@ -59,6 +60,11 @@ def claimed(token: str) -> int | None:
     """The number that a token claims, to look up what it was made with; nothing is to be believed before ``opened``."""
     match = _FORM.fullmatch(token.lower())
     return int(match[1], 32) if match else None
+
+
+def unguessable() -> str:
+    """A name of 32 hexadecimal digits that leads to what is kept beside it, and that nothing is made from."""
+    return secrets.token_hex(_BYTES)
 
 
 def keyed_hash(text: str, secret: str, size: int) -> str:

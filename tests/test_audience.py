@@ -19,6 +19,7 @@ from publisher.app import App, load
 from publisher.compose.decisions import belongs
 from publisher.errors import TooLong
 from publisher.model import Document, Done, Issue, Item, Work
+from publisher.selection import unsettled
 from publisher.store import Arrival, SubscriberRow, SubscriptionRow
 from publisher.tokens import opened
 
@@ -219,6 +220,12 @@ publications:
       schedule: {weekly: "mon 08:00", daily: "daily 08:00", now: each entry}
       max_entries: 3
 """
+RULED = f"""{PLAIN}    settle: 15m
+    rules:
+      - drop: entry.number % 5 == 0
+      - tag: town
+        when: entry.number % 4 == 0
+"""
 FEW = PLAIN.replace("max_entries: 3", "max_entries: 2")
 SUBJECTS = {"weekly": "weekly", "daily": "weekly/daily", "now": "weekly/now"}
 
@@ -240,6 +247,8 @@ class Readers:
     app: App
     chance: random.Random
     ids: list[int] = field(default_factory=list)
+    items: dict[int, Item] = field(default_factory=dict)
+    """What arrived, by number."""
     runs: int = 0
     number: int = 0
 
@@ -265,6 +274,14 @@ class Readers:
                 item = Item(guid=str(self.number), title="x", tags=self.chance.choice([(), ("sea",), ("Town",)]))
                 new = Arrival(key=str(self.number), uid=f"urn:{name}", item=item, digest="", link_key="", backlog=False)
                 tx.entries.add(self.chance.choice(["harbour", "council"]), [new], self.app.clock())
+                self.items[tx.entries.last_number()] = item
+
+    def edit(self) -> None:
+        """Somebody mends one of the last, whether it was told or not."""
+        with self.app.store.write() as tx:
+            for number in self.chance.sample(sorted(self.items)[-6:], min(2, len(self.items))):
+                item = replace(self.items[number], title=str(self.chance.random()))
+                tx.entries.revise(number, item, item.title, self.app.clock(), link_key="")
 
     def change(self) -> None:
         """Somebody wants to be written to more or less often."""
@@ -295,7 +312,8 @@ class Readers:
         """Those that they wanted to be told of."""
         with self.app.store.read() as tx:
             [row] = tx.subscribers.subscriptions(id)
-            every = [one.entry for one in tx.entries.news("weekly", "", ["harbour", "council"], 0)]
+            news = tx.entries.news("weekly", "", ["harbour", "council"], 0)
+            every = [entry for one in news if (entry := self.app.choice(tx, "weekly").rules.apply(one.entry))]
         topics = self.app.settings.publications["weekly"].topics
         return sorted({entry.uid for entry in every if belongs(entry, row.topics, topics)})
 
@@ -313,6 +331,43 @@ def test_whatever_readers_change_each_entry_is_told_once(
             readers.chance.choice([readers.arrive, readers.compose, readers.compose, readers.change])()
         readers.end()
         readers.arrive()  # what waits for somebody who chose `each entry` goes with the next one that arrives
+        readers.end()
+        for id in readers.ids:
+            assert readers.told(id) == readers.due(id)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_with_rules_and_edits_each_entry_is_told_once_and_never_before_it_has_settled(
+    seed: int, write_config: Callable[[str], Path], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("publisher.compose.renderer", lambda *_: Press())
+    with closing(App(load(write_config(RULED), {}), clock).ready()) as app:
+        readers = Readers(app, random.Random(seed))
+
+        def wait() -> None:
+            clock.advance(minutes=readers.chance.randint(1, 12))
+
+        def compose() -> None:
+            with app.store.read() as tx:
+                before = {row.id for row in tx.issues.recent(9999)}
+                waiting = unsettled(tx, app.settings, "weekly", clock())
+            readers.compose()
+            with app.store.read() as tx:
+                issues = [row.id for row in tx.issues.recent(9999) if row.id not in before]
+                assert not {entry.number for issue in issues for entry in tx.issues.entries(issue)}.intersection(
+                    waiting
+                )
+
+        for _ in range(6):
+            readers.come()
+        acts = [readers.arrive, compose, compose, readers.change, readers.edit, readers.edit, wait, wait]
+        for _ in range(100):
+            readers.chance.choice(acts)()
+        for _ in range(2):  # what waits for somebody who chose `each entry` goes with the next one that arrives
+            clock.advance(days=1)
+            readers.end()
+            readers.arrive()
+        clock.advance(days=1)
         readers.end()
         for id in readers.ids:
             assert readers.told(id) == readers.due(id)

@@ -100,6 +100,41 @@ def test_what_is_underway_is_not_taken_again_until_it_is_done() -> None:
         assert local.submit(collect("a"))
 
 
+def test_what_was_asked_for_while_it_was_underway_is_told_so_that_it_can_be_done_again() -> None:
+    go, told = threading.Event(), list[Report]()
+
+    def wait(work: Work) -> Outcome:
+        assert go.wait(SOON)
+        return Done()
+
+    with engine(wait, told.append) as local:
+        futures = [local.submit(collect("a")), local.submit(collect("b"))]
+        local.submit(collect("a"))
+        go.set()
+        for future in futures:
+            future.result(SOON)
+        local.submit(collect("a")).result(SOON)
+    assert sorted((report.work.subject, report.again) for report in told) == [("a", False), ("a", True), ("b", False)]
+
+
+def test_a_step_waits_for_no_other_however_many_works_that_has() -> None:
+    go, started = threading.Event(), threading.Semaphore(0)
+
+    def work(work: Work) -> Outcome:
+        if work.step == "collect":
+            started.release()
+            assert go.wait(SOON)
+        return Done()
+
+    with engine(work) as local:
+        visits = [local.submit(collect(str(number))) for number in range(100)]
+        for _ in range(8):
+            assert started.acquire(timeout=SOON)
+        local.submit(Work(step="publish", subject="a")).result(SOON)
+        assert not any(visit.done() for visit in visits)
+        go.set()
+
+
 def test_reports_come_in_the_order_of_the_works_and_each_is_told() -> None:
     told: list[Report] = []
 

@@ -264,6 +264,29 @@ def test_a_redirect_without_an_address_is_a_bad_status(net: Net) -> None:
         net.get(server.url)
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_post_that_may_goes_on_as_it_is_to_whom_the_server_names(net: Net, status: int) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    with serving(ok(b"here"), host="127.0.0.2") as other, serving(redirecting(a=f"{status} {other.url}/b")) as server:
+        login = server.url.replace("//", "//ada:swordfish@")
+        assert net.post(login + "/a", b"a=b", headers=form, follow=True).body == b"here"
+    assert server.requests[0].endswith(b"\r\n\r\na=b")
+    assert b"Authorization" in server.requests[0]
+    assert other.requests[0].startswith(b"POST /b HTTP/1.1\r\n")
+    assert other.requests[0].endswith(b"\r\n\r\na=b")
+    assert b"Content-Type: application/x-www-form-urlencoded\r\n" in other.requests[0]
+    assert b"Authorization" not in other.requests[0]
+
+
+@pytest.mark.parametrize(("steps", "requests"), [({"a": "302 /b"}, 1), ({"a": "307 /b", "b": "307 /a"}, 6)])
+def test_a_post_goes_on_only_where_it_stays_one_and_not_for_ever(
+    net: Net, steps: dict[str, str], requests: int
+) -> None:
+    with serving(redirecting(**steps)) as server, pytest.raises(BadStatus):
+        net.post(server.url + "/a", b"", headers={}, follow=True)
+    assert len(server.requests) == requests
+
+
 def test_secrets_stay_with_the_host_that_they_were_given_for(net: Net) -> None:
     secrets = {"Authorization": "Bearer swordfish", "X-Key": "swordfish", "Accept": "text/xml"}
     with serving(ok(b"here"), host="127.0.0.2") as other, serving(redirecting(a=f"301 {other.url}/b")) as server:
@@ -370,6 +393,17 @@ def test_a_redirect_from_outside_does_not_lead_inside(shared: Net, host: str) ->
         pytest.raises((AddressRefused, Unreachable)),
     ):
         shared.bound(private=False).get(lure.url + "/a")
+    assert (len(lure.requests), canary.connections) == (1, 0)
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_post_from_outside_does_not_go_on_inside(shared: Net) -> None:
+    with (
+        serving(ok(b"inside")) as canary,
+        serving(redirecting(a=f"307 {canary.url}/"), "127.0.0.2") as lure,
+        pytest.raises(AddressRefused),
+    ):
+        shared.bound(private=False).post(lure.url + "/a", b"", headers={}, follow=True)
     assert (len(lure.requests), canary.connections) == (1, 0)
 
 

@@ -273,3 +273,12 @@ def test_words_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "words/de.json").write_text("{")
     with pytest.raises(RenderError, match=r"words/de\.json"):
         Templates(tmp_path).render_text('{{ _("Leave") }}', language="de")
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ 'x' * 99999999 }}", "{{ 9 ** 99999999 }}", "{{ 9 ** (9 ** 9) }}", "{{ [1] * 10 ** 9 }}"]
+)
+def test_what_would_grow_out_of_hand_is_refused_before_it_is_made(text: str) -> None:
+    with pytest.raises(RenderError, match="makes more than"):
+        Templates().render_text(text)
+    assert Templates().render_text("{{ '-' * 3 }}{{ 3 * 'ab' }}{{ 2 ** 10 }}{{ 2.5 * 2 }}") == "---ababab10245.0"

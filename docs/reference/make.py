@@ -139,6 +139,19 @@ publications:
     description: What happened at the harbour.
     recipients: [team@example.org]
 """,
+    "`rules` of a publication": """\
+publications:
+  everything:
+    title: Everything
+    rules:
+      - drop: '"sponsored" in entry.tags'
+      - retitle: "{{ entry.title | replace('Council: ', '') }}"
+        when: 'entry.source == "council"'
+      - section: Council
+        when: 'entry.source == "council"'
+      - pin: '"urgent" in entry.tags | map("lower")'
+    settle: 15m
+""",
     "`feeds` of a publication": """\
 publications:
   weekly:
@@ -203,6 +216,8 @@ def _publications(shape: Shape) -> Iterator[str]:
     yield _section(shape, "`publications`", publication, level=2)
     for name in ("feeds", "digest"):
         yield _section(shape, f"`{name}` of a publication", _followed(shape, publication["properties"][name]), level=3)
+    [rule] = (choice["items"] for choice in _choices(shape, publication["properties"]["rules"]))
+    yield _section(shape, "`rules` of a publication", _followed(shape, rule), level=3)
     [topic] = publication["properties"]["topics"]["patternProperties"].values()
     yield _section(shape, "`topics` of a publication", _followed(shape, topic), level=3)
 

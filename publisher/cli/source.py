@@ -12,9 +12,11 @@ import typer
 from publisher.cli._common import WRONG, AsJson, Global, end, house, local, print_json, table
 
 if TYPE_CHECKING:
+    from publisher.app import App
     from publisher.discover import Tried
     from publisher.model import Item
     from publisher.sources import Trial
+    from publisher.status import HubStatus
 
 _PARTS = ("title", "link", "date", "teaser", "image")
 _TEASER, _TEXT = 60, 500
@@ -40,8 +42,19 @@ def list_(
         rows = app.feeds(name) if name else app.status().sources
         if as_json:
             return print_json(rows)
-        lines = [(s.name, s.kind, s.title, s.entries, local(app, s.visited), s.error or "well") for s in rows]
-        return table("", ("name", "kind", "title", "entries", "visited", "health"), lines)
+        lines = [
+            (s.name, s.kind, s.title, s.entries, local(app, s.visited), _pushed(app, s.hub), s.error or "well")
+            for s in rows
+        ]
+        return table("", ("name", "kind", "title", "entries", "visited", "pushed by a hub", "health"), lines)
+
+
+def _pushed(app: App, hub: HubStatus | None) -> str:
+    """Until when, or why not; empty where there is no hub."""
+    if hub is None:
+        return ""
+    told = f"until {local(app, hub.until)}" if hub.pushes else "no"
+    return f"{told}: {hub.error}" if hub.error else told if hub.pushes else "asked"
 
 
 @cli.command("test")

@@ -17,6 +17,7 @@ from publisher.config import Settings
 from publisher.errors import RenderError
 from publisher.model import Clock, Done, Issue, Outcome, Work
 from publisher.renderers import DigestRenderer, digest
+from publisher.selection import Choice
 from publisher.store import Audience, Store
 from publisher.templating import Templates
 
@@ -75,7 +76,7 @@ class _Press:
         now, subject = self.clock(), self.work.subject
         with self.store.read() as tx:
             groups = tx.subscribers.groups(Audience.of(self.settings, subject, now))
-            return plan(tx, subject, self.settings, groups, now=now, first=self.work.is_first)
+            return plan(tx, subject, self.settings, self.templates, groups, now=now, first=self.work.is_first)
 
     def _made(self, draft: Draft) -> Mapping[str, Issue]:
         rendering = renderer(draft.audience.publication, self.settings, self.templates)
@@ -107,11 +108,12 @@ def preview(name: str, settings: Settings, *, store: Store, templates: Templates
     Raises:
         RenderError: a template is wrong.
     """
+    now = clock()
     with store.read() as tx:
-        issue = plan(tx, name, settings, (), now=clock(), first=False).issue
+        issue = plan(tx, name, settings, templates, (), now=now, first=False).issue
         waiting = bool(issue.entries)
         if not waiting:
-            newest = tx.entries.newest(settings.sources_of(name), settings.digest(name).max_entries)
+            newest = Choice(tx, name, settings, templates, now).newest(settings.digest(name).max_entries)
             issue = replace(issue, entries=newest)
     return (fit(issue, renderer(name, settings, templates)) if issue.entries else issue), waiting
 

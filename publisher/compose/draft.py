@@ -11,7 +11,9 @@ from publisher.config import Settings
 from publisher.errors import TooLong
 from publisher.model import Entry, Issue
 from publisher.renderers import Renderer
+from publisher.selection import Choice, reach
 from publisher.store import Audience, Group, Tx
+from publisher.templating import Templates
 from publisher.timetable import EACH_ENTRY
 
 
@@ -39,9 +41,11 @@ class Draft:
     seen: int
     """The number of the last entry that was looked at."""
     last: int
-    """The last number that was given when we looked."""
+    """The number of the last entry that it could tell of when we looked."""
     first: bool
     """The first edition: it looks back instead of on, and what does not fit is history, not news."""
+    trouble: str = ""
+    """Which of the publication's rules failed."""
 
     @property
     def issues(self) -> dict[str, Issue]:
@@ -68,7 +72,16 @@ class Draft:
         return cursor(wish, [entry for entry in self.shares[wish].waiting if entry.uid not in told], self.seen)
 
 
-def plan(tx: Tx, subject: str, settings: Settings, groups: Iterable[Group], *, now: datetime, first: bool) -> Draft:
+def plan(
+    tx: Tx,
+    subject: str,
+    settings: Settings,
+    templates: Templates,
+    groups: Iterable[Group],
+    *,
+    now: datetime,
+    first: bool,
+) -> Draft:
     """Look up what there is for the issue for all, and for these groups of readers.
 
     Args:
@@ -77,10 +90,12 @@ def plan(tx: Tx, subject: str, settings: Settings, groups: Iterable[Group], *, n
     """
     audience = Audience.of(settings, subject, now)
     topics = settings.publications[audience.publication].topics
-    state, last = tx.publications.get(subject), tx.entries.last_number()  # what arrives from now on has a higher number
+    choice, state = Choice(tx, audience.publication, settings, templates, now), tx.publications.get(subject)
     base = Wish(since=state.since if state else 0)
+    # What arrives from now on has a higher number.
+    last = reach(tx, settings, audience.publication, base.since, now)
     wishes = {group: _wish(group, base, topics) for group in groups}
-    shares, seen = _shares(tx, audience, settings, {base, *wishes.values()}, last, first=first)
+    shares, seen = _shares(choice, audience, {base, *wishes.values()}, last, first=first)
     issue = Issue(
         number=tx.issues.next_number(audience.publication),
         publication=settings.publication(audience.publication),
@@ -89,25 +104,37 @@ def plan(tx: Tx, subject: str, settings: Settings, groups: Iterable[Group], *, n
         frequency=audience.frequency,
     )
     return Draft(
-        base=base, shares=shares, groups=wishes, issue=issue, audience=audience, seen=seen, last=last, first=first
+        base=base,
+        shares=shares,
+        groups=wishes,
+        issue=issue,
+        audience=audience,
+        seen=seen,
+        last=last,
+        first=first,
+        trouble=choice.rules.trouble,
     )
 
 
 def _shares(
-    tx: Tx, audience: Audience, settings: Settings, wishes: Collection[Wish], last: int, *, first: bool
+    choice: Choice, audience: Audience, wishes: Collection[Wish], last: int, *, first: bool
 ) -> tuple[dict[Wish, Share], int]:
     """What there is for each wish, and the number of the last entry that was looked at."""
-    name, options = audience.publication, settings.digest(audience.publication)
-    topics, sources = settings.publications[name].topics, settings.sources_of(name)
+    options, topics = choice.settings.digest(choice.name), choice.settings.publications[choice.name].topics
     one_by_one = options.frequencies[audience.frequency] == EACH_ENTRY and not first
     most = 1 if one_by_one else options.max_entries
-    news = tx.entries.news(name, audience.frequency, sources, min(wish.since for wish in wishes))
+    news = choice.news(audience.frequency, min(wish.since for wish in wishes), last)
     found, seen = portions(news, wishes, topics, most), last
     if one_by_one:
         found, seen = foremost(found, last)
     back = options.first_issue if first else None
-    recent = tx.entries.recent(sources, audience.now - back, most) if back else None
-    return {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}, seen
+    recent = choice.recent(audience.now - back, most, last) if back else None
+    shares = {wish: _share(waiting, wish, topics, most, recent) for wish, waiting in found.items()}
+    chosen = {entry.number: entry for share in shares.values() for entry in share.told}
+    shown = dict(zip(chosen, choice.shown(list(chosen.values())), strict=True))
+    return {
+        wish: replace(share, told=tuple(shown[entry.number] for entry in share.told)) for wish, share in shares.items()
+    }, seen
 
 
 def _wish(group: Group, base: Wish, topics: Topics) -> Wish:

@@ -35,7 +35,9 @@ class Edition:
         self._keep_latecomers(tx)
         base = self.draft.reached(self.draft.base, self.made.get(""))
         known = tx.publications.get(self.work.subject) or PublicationState(name=self.work.subject, known=now)
-        tx.publications.put(replace(known, error="", since=base, opened=known.opened or self.draft.first))
+        tx.publications.put(
+            replace(known, error=self.draft.trouble, since=base, opened=known.opened or self.draft.first)
+        )
         issues = self._issues(tx)
         planned = self._deliveries(tx, issues, now)
         self._tell(tx, base)

@@ -27,7 +27,9 @@ from publisher.config.reader import Reader
 from publisher.config.settings import (
     ChannelSettings,
     DigestSettings,
+    Judges,
     Kinds,
+    RuleSettings,
     Settings,
     SourceSettings,
     TopicSettings,
@@ -37,16 +39,33 @@ from publisher.config.settings import (
 from publisher.errors import ConfigError
 from publisher.options import MASK, spell
 
-__all__ = ["ChannelSettings", "DigestSettings", "Settings", "SourceSettings", "TopicSettings", "load", "schema", "show"]
+__all__ = [
+    "ChannelSettings",
+    "DigestSettings",
+    "RuleSettings",
+    "Settings",
+    "SourceSettings",
+    "TopicSettings",
+    "load",
+    "schema",
+    "show",
+]
 
 _OUTBOX = {"kind": "folder", "path": "outbox"}
 
 
 _NO_KINDS: Kinds = MappingProxyType({})
+_NO_JUDGES: Judges = MappingProxyType({})
 
 
 def load(
-    path: Path, *, sources: Kinds, channels: Kinds, ways: Kinds = _NO_KINDS, environ: Mapping[str, str]
+    path: Path,
+    *,
+    sources: Kinds,
+    channels: Kinds,
+    ways: Kinds = _NO_KINDS,
+    judges: Judges = _NO_JUDGES,
+    environ: Mapping[str, str],
 ) -> Settings:
     """Read a configuration.
 
@@ -55,6 +74,7 @@ def load(
         sources: the kinds of source, at least two.
         channels: the kinds of channel, at least two; ``folder`` must be among them.
         ways: those by which things come back.
+        judges: of what is run later; without them it is taken as it is.
         environ: the environment, for ``${VAR}`` and overrides such as ``PUBLISHER_SERVER__LISTEN``.
 
     Raises:
@@ -66,7 +86,8 @@ def load(
         data["channels"] = {"outbox": _OUTBOX, **written}
     model = model_of(sources, channels, ways)
     try:
-        settings = model.model_validate(data, context=context(data, folder=reader.folder, masks=reader.masks))
+        given = context(data, folder=reader.folder, masks=reader.masks, judges=judges)
+        settings = model.model_validate(data, context=given)
     except ValidationError as error:
         reader.faults += Critic(reader, data, model.model_json_schema()).faults(error)
     if reader.faults:

@@ -9,8 +9,6 @@ from publisher.config.places import Place
 _LATER = {
     "tracking",
     "metrics",
-    "publications.*.rules",
-    "publications.*.settle",
     "publications.*.digest.approve",
     "channels.*.kind=chat",
 }

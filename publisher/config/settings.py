@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from dataclasses import Field as DataclassField
 from datetime import date, timedelta
@@ -29,9 +29,11 @@ from publisher.config.places import Place
 from publisher.config.types import (
     SUBSCRIBER,
     ChannelName,
+    Condition,
     DatabaseAddress,
     DigestZone,
     Endpoint,
+    Heading,
     Interval,
     Language,
     Line,
@@ -40,6 +42,8 @@ from publisher.config.types import (
     Name,
     Network,
     Once,
+    Patience,
+    PlainCondition,
     PublicationName,
     Schedules,
     SiteAddress,
@@ -47,13 +51,17 @@ from publisher.config.types import (
     SourceName,
     TemplateName,
     Version,
+    Wording,
     ZoneName,
 )
-from publisher.model import Offer, Publication, Site, digest_name, source_name
+from publisher.model import Offer, Publication, Site, Voices, digest_name, source_name
 from publisher.options import Duration, LocalPath, OpeningHours, Pace, Secret, Size
 
 Kinds = Mapping[str, type[Any]]
 """The kinds of one room by name; each a frozen dataclass whose fields are its options."""
+
+Judges = Mapping[str, Callable[[str], None]]
+"""Who says of a ``condition`` or a ``wording``, by these names, what is wrong with it: each raises a ValueError."""
 
 
 class _Part(BaseModel):
@@ -89,6 +97,11 @@ class ServerSettings(_Part):
     listen: Endpoint = Field(default="127.0.0.1:8080", description="Host and port to listen on.")
     trusted_proxies: list[Network] = Field(
         default=[], description="Proxies in front of it, whose word on the client's address is believed."
+    )
+    images: Literal["left", "proxied"] = Field(
+        default="left",
+        description="Where readers get the pictures of entries: left where they are, or proxied, from here, so that "
+        "those sites do not see who reads.",
     )
 
 
@@ -303,6 +316,36 @@ class TopicSettings(_Part):
         return self
 
 
+ACTS = ("drop", "keep", "tag", "retitle", "section", "pin")
+"""What a rule can do."""
+
+
+class RuleSettings(_Part):
+    """One rule: what it does, and to which entries.
+
+    Conditions are expressions (Jinja2) that know nothing but the `entry`.
+    """
+
+    drop: Condition | None = Field(default=None, description="Leave out the entries for which this holds.")
+    keep: Condition | None = Field(
+        default=None, description="Of all entries have only those for which this, or another `keep`, holds."
+    )
+    tag: Wording | None = Field(default=None, description="Give it this tag; {{ … }} is filled in.")
+    retitle: Wording | None = Field(default=None, description="Give it this title; {{ … }} is filled in.")
+    section: Heading | None = Field(default=None, description="Put it under this heading.")
+    pin: PlainCondition | None = Field(default=None, description="Put those first for which this holds; `true`: all.")
+    when: Condition | None = Field(default=None, description="Do so only where this holds; left out: always.")
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        acts = [name for name in ACTS if getattr(self, name) is not None]
+        if len(acts) != 1:
+            raise ValueError(f"a rule does one thing: write one of {', '.join(ACTS)}")
+        if self.when is not None and acts[0] in ("drop", "keep"):
+            raise ValueError(f"`{acts[0]}` says itself of which entries: join the two conditions by `and`")
+        return self
+
+
 class PublicationSettings(_Heir):
     """A selection of entries, and what is made of it."""
 
@@ -312,6 +355,19 @@ class PublicationSettings(_Heir):
     description: str = Field(default="", description="One sentence about it.")
     language: Language = Field(default="en", description="Its language (BCP 47); left out: the site's.")
     sources: Once[SourceName] = Field(default=("*",), description='The names of its sources, or ["*"] for all.')
+    prefer: Once[SourceName] = Field(
+        default=(),
+        description="The sources whose words are taken where several tell the same story, the best first; else those "
+        "of the one that told it first.",
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        default=(), description="Which of their entries are in it, and how; done one after the other."
+    )
+    settle: Patience | None = Field(
+        default=None,
+        description="How long an entry must not have changed before it is published or mailed, at most a day; left "
+        "out: it need not wait.",
+    )
     feeds: FeedSettings = Field(default=FeedSettings(), description="Its feeds and pages.")
     topics: dict[Name, TopicSettings] = Field(default={}, description="The parts of it that readers choose from.")
     digest: DigestSettings | None = Field(default=None, description="Its digest; left out: it is not mailed.")
@@ -326,6 +382,13 @@ class PublicationSettings(_Heir):
             strangers = set() if "*" in self.sources else set(topic.sources).difference(self.sources)
             if strangers:
                 raise ValueError(f"topic {name!r}: {min(strangers)!r} is not among the publication's sources")
+        return self
+
+    @model_validator(mode="after")
+    def _prefers_its_own(self) -> Self:
+        strangers = set() if "*" in self.sources else set(self.prefer).difference(self.sources)
+        if strangers or "*" in self.prefer:
+            raise ValueError(f"prefer: {min(strangers or '*')!r} is not among the publication's sources")
         return self
 
 
@@ -511,6 +574,11 @@ class Settings(_Part):
         chosen = self.publications[name].sources
         return tuple(self.sources) if "*" in chosen else chosen
 
+    def voices(self, name: str) -> Voices:
+        """Who speaks in a publication."""
+        titles = {source: self.sources[source].title for source in self.sources_of(name)}
+        return Voices(titles=titles, prefer=self.publications[name].prefer)
+
     def model_site(self) -> Site:
         """The site, as templates and renderers know it."""
         return Site(**self.site.model_dump())
@@ -527,15 +595,17 @@ class Settings(_Part):
             timezone=self.zone_of(name),
             formats=part.feeds.formats,
             archive=self.has_archive,
+            sections=tuple(dict.fromkeys(rule.section for rule in part.rules if rule.section)),
         )
 
 
-def context(data: dict[str, Any], *, folder: Path, masks: dict[Place, str]) -> dict[str, Any]:
+def context(data: dict[str, Any], *, folder: Path, masks: dict[Place, str], judges: Judges) -> dict[str, Any]:
     """What options must know of the rest of the file; None for a room whose names cannot be told."""
     sources, channels = data.get("sources", {}), data["channels"]
     return {
         "folder": folder,
         "masks": masks,
+        "judges": judges,
         "inherited": _valid(Defaults, data.get("defaults")) | _valid(SiteSettings, data.get("site")),
         "sources": {"*", *sources} if isinstance(sources, dict) else None,
         "channels": set(channels) if isinstance(channels, dict) else None,

@@ -7,8 +7,9 @@ from threading import Lock
 
 from publisher.config import ChannelSettings, Settings
 from publisher.mime import message_id
-from publisher.model import ALERTS, Issue, Parcel, Publication, Subscriber
+from publisher.model import ALERTS, Entry, Issue, Parcel, Publication, Subscriber
 from publisher.renderers import DigestRenderer, digest
+from publisher.selection import Rules
 from publisher.store import IssueRow, Leased, Store
 from publisher.templating import Templates
 from publisher.tokens import preferences_link, token
@@ -90,18 +91,27 @@ class Packer:
     def _looked_up(self, key: int) -> Issue:
         with self.store.read() as tx:
             row, entries, documents = tx.issues.get(key), tx.issues.entries(key), tx.issues.documents(key)
-        assert row  # noqa: S101 (a delivery's issue is a foreign key)
+            assert row  # noqa: S101 (a delivery's issue is a foreign key)
+            if row.publication in self.settings.publications:
+                # Whose words are told was decided when it was made.
+                voices = replace(self.settings.voices(row.publication), prefer=())
+                entries = tx.stories.shown(entries, voices)
         return Issue(
             id=row.id,
             number=row.number,
             publication=self._publication(row),
             created=row.created,
-            entries=entries,
+            entries=self._as_told(row.publication, entries),
             subject=row.subject,
             documents=documents,
             frequency=row.frequency,
             variant=row.variant,
         )
+
+    def _as_told(self, publication: str, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """As the rules of the publication leave them; whether they are in it was decided when the issue was made."""
+        part = self.settings.publications.get(publication)
+        return tuple(map(Rules(part.rules, self.templates).dress, entries)) if part and part.rules else entries
 
     def _publication(self, row: IssueRow) -> Publication:
         """The publication of an issue, in its language; it may have been taken out of the configuration since."""

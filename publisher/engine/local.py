@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from publisher.errors import PublisherError
 from publisher.model import Done, Later, Never, Outcome, Step, Work
@@ -26,6 +26,8 @@ class Report:
     outcome: Outcome
     fault: Exception | None = None
     """What was raised, where it is a fault of ours and its traceback is wanted."""
+    again: bool = False
+    """The same was asked for while it was underway: perhaps it came too late to be a part of it."""
 
     @property
     def well(self) -> bool:
@@ -44,12 +46,13 @@ class Report:
 
 
 class Local:
-    """A pool of threads; the same step is done to the same subject by one of them at a time.
+    """Threads, for each step its own; the same step is done to the same subject by one of them at a time.
 
-    Works of one lane are done one after the other, in the order in which they came.
+    What has just arrived is published while slow sites are visited and slow relays are delivered to.  Works of one lane
+    are done one after the other, in the order in which they came.
 
     Args:
-        workers: how many threads.
+        workers: how many threads a step has.
         pause: seconds between two works of a lane.
     """
 
@@ -57,10 +60,13 @@ class Local:
         self._work = do
         self._tell = tell
         self._pause = pause
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
+        self._workers = workers
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._underway: set[tuple[str, str]] = set()
+        self._again: set[tuple[str, str]] = set()
+        """What was asked for while it was underway."""
         self._lanes: dict[str, deque[tuple[Work, Future[Report]]]] = {}
         """What waits in each lane that a thread is at work on."""
         self._rested: dict[str, float] = {}
@@ -70,7 +76,10 @@ class Local:
         """Do it soon; None when the same is being done, or the engine is closing."""
         key, future = (work.step, work.subject), Future[Report]()
         with self._lock:
-            if key in self._underway or self._closing.is_set():
+            if self._closing.is_set():
+                return None
+            if key in self._underway:
+                self._again.add(key)
                 return None
             self._underway.add(key)
             if work.lane in self._lanes:
@@ -78,7 +87,9 @@ class Local:
                 return future
             if work.lane:
                 self._lanes[work.lane] = deque()
-        self._pool.submit(self._serve, work, future)
+            if work.step not in self._pools:
+                self._pools[work.step] = ThreadPoolExecutor(self._workers, thread_name_prefix=work.step)
+            self._pools[work.step].submit(self._serve, work, future)
         return future
 
     def run(self, works: Iterable[Work]) -> list[Report]:
@@ -90,7 +101,8 @@ class Local:
         """Start nothing more, and wait for what is underway.  Nothing is lost: the store still says what is due."""
         with self._lock:
             self._closing.set()
-        self._pool.shutdown(wait=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
 
     def _serve(self, work: Work, future: Future[Report]) -> None:
         """Do a work, and then what waits in its lane."""
@@ -122,6 +134,9 @@ class Local:
         finally:
             with self._lock:
                 self._underway.discard((work.step, work.subject))
+                again = (work.step, work.subject) in self._again
+                self._again.discard((work.step, work.subject))
+        report = replace(report, again=again)
         try:
             self._tell(report)
         finally:

@@ -85,22 +85,22 @@ class DigestRenderer(Renderer[Issue], Protocol):
         ...
 
 
-def _rss(_: Templates) -> Renderer[Selection]:
+def _rss(templates: Templates) -> Renderer[Selection]:
     from publisher.renderers.syndication import Rss
 
-    return Rss()
+    return Rss(templates)
 
 
-def _atom(_: Templates) -> Renderer[Selection]:
+def _atom(templates: Templates) -> Renderer[Selection]:
     from publisher.renderers.syndication import Atom
 
-    return Atom()
+    return Atom(templates)
 
 
-def _json(_: Templates) -> Renderer[Selection]:
+def _json(templates: Templates) -> Renderer[Selection]:
     from publisher.renderers.jsonfeed import JsonFeed
 
-    return JsonFeed()
+    return JsonFeed(templates)
 
 
 def _html(templates: Templates) -> Renderer[Selection]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from publisher import html
 from publisher.model import Author, Enclosure, Entry, Publication
+
+if TYPE_CHECKING:
+    from publisher.templating import Templates
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BLANKS = re.compile("[\0-\x20\x7f-\x9f\u2028\u2029]+")
@@ -22,6 +26,8 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
 _LINE = 500
 """Characters of a title, name or tag: one endless line must not make every mail too long."""
+_MENTIONS = 12
+"""So many other sources are named, lest a story that hundreds tell makes every mail too long."""
 _URL = 8000
 """Characters of an address; one that is longer is none."""
 _TITLE = 80
@@ -30,8 +36,11 @@ _BEGINNING = 5000
 """Characters of HTML that are read for a title or a summary: a long text costs no more than a short one."""
 
 
-def complete(entry: Entry, publication: Publication) -> Entry:
+def complete(entry: Entry, publication: Publication, picture: Callable[[str], str] | None = None) -> Entry:
     """The same entry without gaps, fit to be shown.
+
+    Args:
+        picture: gives the address at which a picture is shown; None: where it is.
 
     - No text holds a character that XML 1.0 (section 2.2) forbids; dates are in UTC and whole seconds.
     - ``title`` is one line, taken from the text where the source gave none, from the link where there is no text.
@@ -39,10 +48,16 @@ def complete(entry: Entry, publication: Publication) -> Entry:
     - ``summary`` is HTML, an excerpt where the source gave none.
     - ``image`` is the first picture of the text where the source names none.
     - ``authors`` have names and no e-mail addresses: what is published is harvested.
+    - ``also_in`` names a dozen sources at most, each on one line, with valid addresses.
+    - ``tags`` end with the section that it is in: in a feed it is one of its categories.
     - ``enclosures`` have a media type, and ``language`` is one or empty.
     - ``published`` and ``updated`` are there, never later than we saw the entry, in this order.
     """
     summary, content = legal(entry.summary), legal(entry.content)
+    image = _address(entry.image or html.first_image(content or summary), publication)
+    if picture:
+        summary, content = (html.with_pictures_from(text, picture) for text in (summary, content))
+        image = image and picture(image)
     beginning = (summary or content)[:_BEGINNING]
     link = _address(entry.link, publication) or publication.address(f"#e{entry.number}")
     return replace(
@@ -53,13 +68,44 @@ def complete(entry: Entry, publication: Publication) -> Entry:
         summary=summary or escape(html.excerpt(beginning, _SUMMARY), quote=False),
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
-        tags=tuple(dict.fromkeys(filter(None, map(one_line, entry.tags)))),
-        image=_address(entry.image or html.first_image(content or summary), publication),
+        tags=tuple(dict.fromkeys(filter(None, map(one_line, (*entry.tags, entry.section))))),
+        image=image,
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
         updated=whole(_updated(entry)),
+        also_in=tuple(
+            replace(one, title=one_line(one.title) or one.source, link=_address(one.link, publication))
+            for one in entry.also_in[:_MENTIONS]
+        ),
         language=entry.language if _LANGUAGE.fullmatch(entry.language) else "",
     )
+
+
+def with_mentions(entry: Entry, templates: Templates, language: str, *, full: bool) -> Entry:
+    """A complete entry with a last paragraph that says which other sources tell the same, where there are any.
+
+    Args:
+        full: the paragraph belongs to the whole text where there is one; else to the teaser.
+
+    Raises:
+        RenderError: the template of that paragraph is wrong.
+    """
+    if not entry.also_in:
+        return entry
+    mentions = f"<p>{templates.render('also_in.html.j2', entry=entry, language=language)}</p>"
+    if full and entry.content:
+        return replace(entry, content=entry.content + mentions)
+    return replace(entry, summary=entry.summary + mentions)
+
+
+def arranged(entries: Iterable[Entry], publication: Publication) -> tuple[Entry, ...]:
+    """In the order of a page or a mail: what is pinned, what is under no heading, then heading by heading.
+
+    Within each part they stay as they were.  What is pinned stands above all headings, and is under none.
+    """
+    places = {section: place for place, section in enumerate(("", *publication.sections))}
+    placed = [replace(one, section="") if one.pinned or one.section not in places else one for one in entries]
+    return tuple(sorted(placed, key=lambda one: (not one.pinned, places[one.section])))
 
 
 def legal(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from publisher.errors import RenderError, TooLong
 from publisher.mime import ANYBODY
 from publisher.model import Document, Entry, Issue, Publication, Subscriber
 from publisher.renderers import example
-from publisher.renderers._complete import complete, one_line, whole
+from publisher.renderers._complete import arranged, complete, one_line, whole
 from publisher.templating import Templates
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Digest:
     """Makes ``subject.txt``, ``mail.html``, ``mail.txt`` and ``issue.json``.
 
     Templates know: ``publication`` and its ``language``, ``site``, ``issue``, ``entries`` (complete: each has a title,
-    a link and a date) and ``teaser(entry)``, which is as much of its text, in HTML, as there is room for; and
-    ``subscriber``.  The subject's template knows ``publication``, ``language``, ``issue``, ``entries`` and
-    ``subscriber``.
+    a link and a date; in the order in which they are shown) and ``teaser(entry)``, which is as much of its text, in
+    HTML, as there is room for; and ``subscriber``.  The subject's template knows ``publication``, ``language``,
+    ``issue``, ``entries`` and ``subscriber``.
     """
 
     templates: Templates
@@ -72,7 +72,10 @@ class Digest:
             TooLong: the mail is too large with headlines alone; fewer entries would do.
             RenderError: a template cannot be used; the message names it and the line.
         """
-        issue = replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))
+        publication = subject.publication
+        picture = self.templates.picture
+        entries = arranged((complete(entry, publication, picture) for entry in subject.entries), publication)
+        issue = replace(subject, entries=entries)
         reader = subscriber or (example(issue.publication.site) if self.personal else ANYBODY)
         issue = replace(issue, subject=self._subject(issue, reader))
         rich, text = self._mail(issue, reader)
@@ -181,4 +184,6 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "authors": [author.name for author in entry.authors],
         "tags": list(entry.tags),
         "source": entry.source,
+        **({"also_in": [asdict(one) for one in entry.also_in]} if entry.also_in else {}),
+        **({"section": entry.section} if entry.section else {}),
     }

@@ -10,18 +10,26 @@ from typing import Any
 
 from publisher import html
 from publisher.model import Author, Document, Enclosure, Entry, Publication, Selection
-from publisher.renderers._complete import complete
+from publisher.renderers._complete import complete, with_mentions
+from publisher.templating import Templates
 
 
 @dataclass(frozen=True, slots=True)
 class JsonFeed:
     """Makes ``feed.json``."""
 
+    templates: Templates
+
     def render(self, subject: Selection) -> tuple[Document, ...]:
         """Render."""
-        items = [_item(entry, subject.publication, full=subject.full) for entry in subject.entries]
+        items = [self._item(entry, subject.publication, full=subject.full) for entry in subject.entries]
         text = json.dumps(_feed(subject.publication) | {"items": items}, ensure_ascii=False, indent=1) + "\n"
         return (Document(name="feed.json", media_type="application/feed+json", body=text.encode()),)
+
+    def _item(self, entry: Entry, publication: Publication, *, full: bool) -> dict[str, Any]:
+        whole = complete(entry, publication, self.templates.picture)
+        shown = with_mentions(whole, self.templates, publication.language, full=full)
+        return _item(whole, shown, full=full, titled=bool(entry.title))
 
 
 def _feed(publication: Publication) -> dict[str, Any]:
@@ -38,14 +46,19 @@ def _feed(publication: Publication) -> dict[str, Any]:
     }
 
 
-def _item(entry: Entry, publication: Publication, *, full: bool) -> dict[str, Any]:
-    """One item; ``content_html`` is mandatory, so that a teaser stands there where there is no whole text."""
-    whole = complete(entry, publication)
-    text = whole.content if full else ""
+def _item(whole: Entry, shown: Entry, *, full: bool, titled: bool) -> dict[str, Any]:
+    """One item; ``content_html`` is mandatory, so that a teaser stands there where there is no whole text.
+
+    Args:
+        whole: the entry, complete.
+        shown: the same, with the mentions of other sources in its text.
+        titled: it has a title of its own.
+    """
+    text = shown.content if full else ""
     return {
         "id": whole.uid,
-        **_told(url=whole.link, title=whole.title if entry.title else ""),
-        "content_html": text or whole.summary,
+        **_told(url=whole.link, title=whole.title if titled else ""),
+        "content_html": text or shown.summary,
         **_told(
             summary=html.plain(whole.summary) if text else "",
             image=whole.image,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from publisher.model import Document, Publication, Selection, Site
-from publisher.renderers._complete import complete
+from publisher.renderers._complete import arranged, complete
 from publisher.templating import Templates
 
 _FEEDS = {
@@ -35,15 +35,16 @@ class Page:
             site=publication.site,
             language=publication.language,
             feeds=_feeds(publication),
-            entries=_completed(subject).entries,
+            entries=arranged(_completed(subject, self.templates).entries, publication),
             full=subject.full,
             updated=subject.updated,
             offers=[subject.offer] if subject.offer else [],
             issues=subject.issues,
         )
+        style = self.templates.render("style.css.j2", sections=publication.sections)
         return (
             Document(name="index.html", media_type="text/html", body=page.encode()),
-            Document(name="style.css", media_type="text/css", body=self.templates.render("style.css.j2").encode()),
+            Document(name="style.css", media_type="text/css", body=style.encode()),
         )
 
 
@@ -59,7 +60,7 @@ class Front:
         Raises:
             RenderError: the template cannot be used; the message names it and the line.
         """
-        shown = [_completed(subject) for subject in publications]
+        shown = [_completed(subject, self.templates) for subject in publications]
         page = self.templates.render(
             "front.html.j2",
             site=site,
@@ -76,5 +77,6 @@ def _feeds(publication: Publication) -> list[tuple[str, str, str]]:
     return [_FEEDS[name] for name in publication.formats if name in _FEEDS]
 
 
-def _completed(subject: Selection) -> Selection:
-    return replace(subject, entries=tuple(complete(entry, subject.publication) for entry in subject.entries))
+def _completed(subject: Selection, templates: Templates) -> Selection:
+    whole = (complete(entry, subject.publication, templates.picture) for entry in subject.entries)
+    return replace(subject, entries=tuple(whole))

@@ -12,10 +12,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from publisher.model import Document, Enclosure, Entry, Publication, Selection
-from publisher.renderers._complete import complete, legal, whole
+from publisher.renderers._complete import complete, legal, whole, with_mentions
 
 if TYPE_CHECKING:
     from feedgen.feed import FeedGenerator
+
+    from publisher.templating import Templates
 
 _SETLOCALE = Lock()
 """feedgen switches the locale of the whole process for each RSS date."""
@@ -30,9 +32,11 @@ _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 class Rss:
     """Makes ``rss.xml``."""
 
+    templates: Templates
+
     def render(self, subject: Selection) -> tuple[Document, ...]:
         """Render."""
-        feed = _feed(subject, "rss.xml", "application/rss+xml")
+        feed = _feed(subject, "rss.xml", "application/rss+xml", self.templates)
         with _SETLOCALE:
             return (Document(name="rss.xml", media_type="application/rss+xml", body=feed.rss_str(pretty=True)),)
 
@@ -41,13 +45,15 @@ class Rss:
 class Atom:
     """Makes ``atom.xml``."""
 
+    templates: Templates
+
     def render(self, subject: Selection) -> tuple[Document, ...]:
         """Render."""
-        feed = _feed(subject, "atom.xml", "application/atom+xml")
+        feed = _feed(subject, "atom.xml", "application/atom+xml", self.templates)
         return (Document(name="atom.xml", media_type="application/atom+xml", body=feed.atom_str(pretty=True)),)
 
 
-def _feed(selection: Selection, file: str, media_type: str) -> FeedGenerator:
+def _feed(selection: Selection, file: str, media_type: str, templates: Templates) -> FeedGenerator:
     from feedgen.feed import FeedGenerator
 
     publication, feed = selection.publication, FeedGenerator()
@@ -57,7 +63,9 @@ def _feed(selection: Selection, file: str, media_type: str) -> FeedGenerator:
     feed.updated(whole(selection.updated or _NEVER))
     feed.repaired.undated = selection.updated is None
     for entry in selection.entries:
-        _add(feed, complete(entry, publication), full=selection.full)
+        known = complete(entry, publication, templates.picture)
+        told = with_mentions(known, templates, publication.language, full=selection.full)
+        _add(feed, told, full=selection.full)
     return feed
 
 
@@ -92,9 +100,12 @@ def _add(feed: FeedGenerator, entry: Entry, *, full: bool) -> None:
 
 
 def _links(entry: Entry) -> list[dict[str, str]]:
-    """The entry's page and its files; the first file comes last, because that is the one that feedgen gives to RSS."""
+    """The entry's page, where else it is told, and its files; the first file comes last, because that is the one that
+    feedgen gives to RSS.
+    """
     page = {"href": entry.link, "rel": "alternate"}
-    return [page, *(_link(enclosure) for enclosure in reversed(entry.enclosures))]
+    related = [{"href": one.link, "rel": "related", "title": one.title} for one in entry.also_in if one.link]
+    return [page, *related, *(_link(enclosure) for enclosure in reversed(entry.enclosures))]
 
 
 def _link(enclosure: Enclosure) -> dict[str, str]:

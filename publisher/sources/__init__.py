@@ -15,7 +15,7 @@ from publisher.errors import SourceError
 from publisher.model import Cursor, Harvest, Item
 
 if TYPE_CHECKING:
-    from publisher.net import Net
+    from publisher.net import Answer, Net
 
 
 class Source(Protocol):
@@ -85,6 +85,17 @@ def tried(source: Source, net: Net) -> Trial:
         return trial
     harvest = source.fetch(None, net)
     return Trial(items=harvest.items, way=source.kind, notes=harvest.notes)
+
+
+def pushed(source: Source, answer: Answer) -> Harvest | None:
+    """What a hub pushed of a source; None where only a visit can tell.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    read = getattr(source, "read_pushed", None)
+    harvest: Harvest | None = read(answer) if read else None
+    return harvest
 
 
 def whole(item: Item, net: Net) -> Item:

@@ -67,8 +67,9 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         url: where it came from; relative references are resolved against it.
 
     Returns:
-        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601; and ``hints``,
-        what ``_manners.asked`` found.
+        ``title``, ``link``, ``notes`` and ``items``: the fields of Harvest and Item, dates in ISO 8601; ``hints``, what
+        ``_manners.asked`` found; and where it says who pushes it (WebSub section 4) ``hubs``, and ``self``, its own
+        address, empty where it does not tell.
 
     Raises:
         SourceError: it is no feed, or it is not whole; the message goes on after the name of the source.
@@ -85,6 +86,8 @@ def parse(body: bytes, charset: str, url: str) -> dict[str, Any]:
         "items": items,
         "notes": _notes(len(feed.items)),
         "hints": hints,
+        "hubs": [hub for hub in feed.hubs if hub],
+        "self": feed.self,
     }
 
 
@@ -97,6 +100,8 @@ class _Feed(NamedTuple):
     """As the format has them."""
     read: Callable[[Any], dict[str, Any]]
     """Makes the fields of one Item."""
+    hubs: Sequence[str] = ()
+    self: str = ""
 
 
 def _notes(found: int) -> list[str]:
@@ -166,7 +171,15 @@ def _xml(text: str, url: str) -> _Feed:
         _web(_text(feed, "link").replace("&amp", "&" if found.bozo else "&amp"), url),
         found.entries,
         lambda entry: _entry(entry, url, default, _text(feed, "language")),
+        list(_linked(feed, "hub", url)),
+        next(filter(None, _linked(feed, "self", url)), ""),
     )
+
+
+def _linked(feed: Any, relation: str, url: str) -> Iterator[str]:
+    """What a feed links to by a relation; in RSS with Atom's element for it."""
+    links = (link for link in _list(feed, "links") if _text(link, "rel").strip().lower() == relation)
+    return (_web(_text(link, "href"), url) for link in links)
 
 
 def _parsed(text: str, url: str) -> Any:
@@ -416,7 +429,14 @@ def _json(text: str, url: str) -> _Feed:
         _web(_text(feed, "home_page_url"), url),
         [item for item in _list(feed, "items") if isinstance(item, dict)],
         lambda item: _json_item(item, url, default, _text(feed, "language")),
+        [_web(_text(hub, "url"), url) for hub in _list(feed, "hubs") if _is_websub(hub)],
+        _web(_text(feed, "feed_url"), url),
     )
+
+
+def _is_websub(hub: Any) -> bool:
+    """The other kind, rssCloud, pushes no entries."""
+    return isinstance(hub, dict) and _text(hub, "type").lower() in ("websub", "pubsubhubbub")
 
 
 def _is_json_feed(found: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
@@ -13,15 +13,18 @@ from pydantic import Field
 
 from publisher.confine import confined
 from publisher.errors import SourceError
-from publisher.model import Author, Cursor, Enclosure, Harvest, Item
+from publisher.html import absolute
+from publisher.model import Author, Cursor, Enclosure, Harvest, Hub, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._manners import KEY, freshness, hints
 from publisher.sources._visit import Found, visit
+from publisher.websub import linked
 
 _CPU = timedelta(seconds=4.5)
 """A feed of a megabyte takes one; no feed shall hold up the others for more than five."""
+_HUBS, _LONGEST_ADDRESS = 5, 2000
 _PARSE = "publisher.sources._syndicated:parse"
 _ACCEPTED = (
     "application/atom+xml, application/rss+xml, application/rdf+xml, application/feed+json, "
@@ -67,6 +70,14 @@ class Feed:
             )
         return with_texts(harvest, known, net, found.answer.url) if self.full_text else harvest
 
+    def read_pushed(self, pushed: Answer) -> Harvest | None:
+        """What a hub pushed: the feed, or the part of it that is new; None where only a visit brings all of an entry.
+
+        Raises:
+            SourceError: it is no feed, or not a whole one.
+        """
+        return None if self.full_text else _harvest(_read(pushed), Found(pushed, {}))
+
 
 def _read(answer: Answer) -> dict[str, Any]:
     try:
@@ -86,7 +97,24 @@ def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
         notes=tuple(read["notes"]),
         hints=hints(cursor, freshness(found.answer)),
         certificate=found.answer.certificate,
+        hub=_hub(read, found.answer),
     )
+
+
+def _hub(found: Mapping[str, Any], answer: Answer) -> Hub | None:
+    """Who pushes it: as the headers tell, else as the feed itself does (WebSub section 4)."""
+    header = answer.headers.get("Link", "")
+    hubs, topics = _addresses(linked(header, "hub"), answer), _addresses(linked(header, "self"), answer)
+    if not hubs:
+        hubs, topics = _addresses(found["hubs"], answer), [*_addresses([found["self"]], answer), *topics]
+    # Some name a hub and forget themselves: then it is known by the address at which it was found.
+    return Hub(topic=[*topics, *_addresses([found["self"]], answer), answer.url][0], urls=tuple(hubs)) if hubs else None
+
+
+def _addresses(found: Sequence[str], answer: Answer) -> list[str]:
+    """Those that are addresses of the web, absolute, and of sane length."""
+    made = (absolute(address, answer.url) for address in found[:_HUBS] if address)
+    return [address for address in made if address.startswith("http") and len(address) <= _LONGEST_ADDRESS]
 
 
 def _item(raw: Mapping[str, Any]) -> Item:

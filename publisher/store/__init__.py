@@ -26,10 +26,12 @@ from publisher.store.rows import (
     Due,
     Enrolment,
     Group,
+    HubRow,
     IssueRow,
     Known,
     Leased,
     PublicationState,
+    Push,
     Return,
     Run,
     Settled,
@@ -41,6 +43,7 @@ from publisher.store.rows import (
     Suppression,
     Twin,
     Waiting,
+    Young,
 )
 
 if TYPE_CHECKING:
@@ -50,10 +53,12 @@ if TYPE_CHECKING:
     from publisher.store.channels import Channels
     from publisher.store.deliveries import Deliveries
     from publisher.store.entries import Entries
+    from publisher.store.hubs import Hubs
     from publisher.store.issues import Issues
     from publisher.store.publications import Publications
     from publisher.store.runs import Runs
     from publisher.store.sources import Sources
+    from publisher.store.stories import Stories
     from publisher.store.subscribers import Subscribers
     from publisher.store.suppressions import Suppressions
 
@@ -70,10 +75,12 @@ __all__ = [
     "Due",
     "Enrolment",
     "Group",
+    "HubRow",
     "IssueRow",
     "Known",
     "Leased",
     "PublicationState",
+    "Push",
     "Return",
     "Run",
     "Settled",
@@ -87,6 +94,7 @@ __all__ = [
     "Twin",
     "Tx",
     "Waiting",
+    "Young",
     "open_store",
 ]
 
@@ -191,11 +199,25 @@ class Tx:
         return Sources(self._connection, self._owner)
 
     @cached_property
+    def hubs(self) -> Hubs:
+        """Who pushes the entries of sources."""
+        from publisher.store.hubs import Hubs
+
+        return Hubs(self._connection, self._owner)
+
+    @cached_property
     def entries(self) -> Entries:
         """All entries of all sources."""
         from publisher.store.entries import Entries
 
         return Entries(self._connection, self._owner)
+
+    @cached_property
+    def stories(self) -> Stories:
+        """Which entries tell the same."""
+        from publisher.store.stories import Stories
+
+        return Stories(self._connection, self._owner)
 
     @cached_property
     def publications(self) -> Publications:

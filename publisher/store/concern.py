@@ -19,7 +19,7 @@ from publisher.store.tables import counters, meta
 from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
-    from sqlalchemy import CTE, Connection, Executable, Insert, Select, Table, TableValuedAlias, Update
+    from sqlalchemy import CTE, ColumnElement, Connection, Executable, Insert, Select, Table, TableValuedAlias, Update
     from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
@@ -66,8 +66,7 @@ class Concern:
 
     def _elements(self, values: Sequence[Any]) -> TableValuedAlias:
         """Values as rows with the column ``value``: one parameter, however many they are."""
-        elements = func.json_array_elements_text if self._connection.dialect.name == "postgresql" else func.json_each
-        return elements(literal(values, JSON)).table_valued("value")
+        return elements(self._connection.dialect.name, literal(values, JSON))
 
     def _listed(self, values: Sequence[Any], kind: type[TypeEngine[Any]]) -> Select[Any]:
         """Values for an IN list: a parameter for each takes SQLAlchemy longer to write than SQLite to look up."""
@@ -138,6 +137,12 @@ class Concern:
         upsert = insert.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + count})
         last: int = self._connection.execute(upsert.returning(counters.c.value)).scalar_one()
         return last - count + 1
+
+
+def elements(dialect: str, values: ColumnElement[Any]) -> TableValuedAlias:
+    """The values of a JSON array as rows with the column ``value``."""
+    each = func.json_array_elements_text if dialect == "postgresql" else func.json_each
+    return each(values).table_valued("value")
 
 
 def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[Sequence[T]]:

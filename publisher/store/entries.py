@@ -6,16 +6,17 @@ at its arrival, and a source's mark its value at the last change of any kind.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import nlargest
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Row,
-    Select,
     bindparam,
     delete,
     exists,
@@ -30,8 +31,9 @@ from sqlalchemy import (
 from publisher.model import Entry, Item, member_of, source_name
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
-from publisher.store.rows import Arrival, Known, Twin, Waiting
-from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, versions
+from publisher.store.rows import Arrival, Known, Twin, Waiting, Young
+from publisher.store.stories import Stories
+from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, traces, versions
 
 _COUNTER = "entries"
 _FORMER = 10
@@ -43,7 +45,7 @@ _order = tuple_(entries.c.moment, entries.c.number)
 
 # Asked once for each source, because no planner merges a thousand ordered index ranges by itself.
 _NEWEST_OF_ONE = (
-    select(entries.c.moment, entries.c.number, entries.c.uid)
+    select(entries.c.moment, entries.c.number, entries.c.story)
     .where(
         entries.c.source == bindparam("source"),
         _remembered,
@@ -56,7 +58,7 @@ _NEWEST_OF_ONE = (
 
 # The same by order of arrival.
 _LAST_OF_ONE = (
-    select(entries.c.moment, entries.c.number, entries.c.uid)
+    select(entries.c.moment, entries.c.number, entries.c.story)
     .where(
         entries.c.source == bindparam("source"),
         _remembered,
@@ -105,7 +107,7 @@ class Entries(Concern):
         self._draw(_COUNTER, 0)
 
     def add(self, source: str, arrivals: Sequence[Arrival], now: datetime, *, member: str = "") -> int:
-        """Write new entries; their numbers ascend in the order given.
+        """Write new entries, each with the story that it tells; their numbers ascend in the order given.
 
         Args:
             member: from which of the feeds that the source lists.
@@ -121,10 +123,14 @@ class Entries(Concern):
         claim = self._insert(identities).on_conflict_do_nothing().returning(identities.c.number)
         won = sorted(self._connection.scalars(claim, keys))
         if won:
-            rows = [
-                {"number": n, "source": source, "member": member, "story": n} | _arrived(numbered[n], now) for n in won
-            ]
+            stories, left = Stories(self._connection, self._owner).join(
+                (source, member), {n: numbered[n] for n in won}, now
+            )
+            told = {"source": source, "member": member}
+            rows = [{"number": n, "story": stories[n]} | told | _arrived(numbered[n], now) for n in won]
             self._connection.execute(insert(entries), rows)
+            if left:
+                self._connection.execute(insert(traces), left)
             self._mark(source, won[-1])
         return len(won)
 
@@ -162,35 +168,35 @@ class Entries(Concern):
         return max(filter(None, found), default=0)
 
     def newest(self, sources: Collection[str], limit: int) -> tuple[Entry, ...]:
-        """The newest entries by moment, newest first; of several with the same uid the one that arrived first."""
-        found: list[int] = []
+        """The newest entries by moment, newest first; of several that tell the same the one that arrived first."""
+        found: dict[int, str] = {}
         last = _END
         while len(found) < limit:
             page = self._page(sources, last, limit)
-            found += self._firsts(page, sources)
+            found |= self._firsts(page, sources)
             if len(page) < limit:
                 break
             last = page[-1][:2]
-        return self._load(found[:limit])
+        return self._load(found, limit)
 
     def last(self, sources: Collection[str], limit: int, before: int = _END[1]) -> tuple[Entry, ...]:
-        """The entries that arrived last, the last first; of several with the same uid the one that arrived first.
+        """The entries that arrived last, the last first; of several that tell the same the one that arrived first.
 
         Args:
             before: the number of an entry; only those that arrived before it.
         """
-        found: list[int] = []
+        found: dict[int, str] = {}
         while len(found) < limit:
             page = self._last_page(sources, before, limit)
-            found += self._firsts(page, sources)
+            found |= self._firsts(page, sources)
             if len(page) < limit:
                 break
             before = page[-1][1]
-        return self._load(found[:limit])
+        return self._load(found, limit)
 
-    def _last_page(self, sources: Collection[str], before: int, limit: int) -> list[tuple[datetime, int, str]]:
-        """Moment, number and uid of those that arrived last before that one, the last first."""
-        best: list[tuple[datetime, int, str]] = []
+    def _last_page(self, sources: Collection[str], before: int, limit: int) -> list[tuple[datetime, int, int]]:
+        """Moment, number and story of those that arrived last before that one, the last first."""
+        best: list[tuple[datetime, int, int]] = []
         for source in dict.fromkeys(sources):
             floor = best[-1][1] if len(best) == limit else 0
             bounds = {"source": source, "floor": floor, "last": before - 1, "limit": limit}
@@ -200,9 +206,9 @@ class Entries(Concern):
 
     def _page(
         self, sources: Collection[str], last: tuple[datetime, int], limit: int
-    ) -> list[tuple[datetime, int, str]]:
-        """Moment, number and uid of the newest entries older than ``last``, newest first."""
-        best: list[tuple[datetime, int, str]] = []
+    ) -> list[tuple[datetime, int, int]]:
+        """Moment, number and story of the newest entries older than ``last``, newest first."""
+        best: list[tuple[datetime, int, int]] = []
         for source in dict.fromkeys(sources):
             floor = best[-1][0] if len(best) == limit else _START
             bounds = {"source": source, "floor": floor, "moment": last[0], "number": last[1], "limit": limit}
@@ -210,24 +216,38 @@ class Entries(Concern):
                 best = nlargest(limit, [*best, *map(tuple, rows)])
         return best
 
-    def _firsts(self, page: Sequence[tuple[datetime, int, str]], sources: Collection[str]) -> list[int]:
-        """The numbers in ``page`` before which no other entry of these sources arrived with the same uid."""
-        wanted, first = set(sources), dict[str, int]()
-        for chunk in chunks({uid for _, _, uid in page}):
-            same = select(entries.c.uid, entries.c.source, entries.c.number).where(
-                entries.c.uid.in_(chunk), _remembered
-            )
-            for uid, source, number in self._connection.execute(same):
-                if source in wanted:
-                    first[uid] = min(number, first.get(uid, number))
-        return [number for _, number, uid in page if first[uid] == number]
+    def _firsts(self, page: Sequence[tuple[datetime, int, int]], sources: Collection[str]) -> dict[int, str]:
+        """The numbers in ``page`` before which no other entry of these sources told the same, each with the public
+        identity of its story: that of the first entry, be it forgotten or not.
+        """
+        uids: dict[int, str] = {}
+        first: dict[int, int] = {}
+        for story, number, uid, forgotten in self._told({story for _, _, story in page}, sources):
+            uids.setdefault(story, uid)
+            if not forgotten:
+                first.setdefault(story, number)
+        return {number: uids[story] for _, number, story in page if first[story] == number}
 
-    def _load(self, numbers: Sequence[int]) -> tuple[Entry, ...]:
+    def _told(self, stories: Collection[int], sources: Collection[str]) -> Iterator[tuple[int, int, str, bool]]:
+        """Story, number, uid and whether it is forgotten, of each entry of these sources that tells one of the stories;
+        in order of arrival.
+        """
+        wanted = set(sources)
+        columns = (entries.c.story, entries.c.number, entries.c.uid, entries.c.forgotten, entries.c.source)
+        for chunk in chunks(stories):
+            same = select(*columns).where(entries.c.story.in_(chunk)).order_by(entries.c.number)
+            for story, number, uid, forgotten, source in self._connection.execute(same):
+                if source in wanted:
+                    yield story, number, uid, forgotten
+
+    def _load(self, found: Mapping[int, str], limit: int) -> tuple[Entry, ...]:
+        """The first of these entries, each with the public identity that is given for it."""
+        numbers = list(islice(found, limit))
         rows: dict[int, Row[Any]] = {}
         for chunk in chunks(numbers):
-            found = self._connection.execute(select(entries).where(entries.c.number.in_(chunk)))
-            rows |= {row.number: row for row in found}
-        return tuple(entry(rows[number]) for number in numbers)
+            loaded = self._connection.execute(select(entries).where(entries.c.number.in_(chunk)))
+            rows |= {row.number: row for row in loaded}
+        return tuple(replace(entry(rows[number]), uid=found[number]) for number in numbers)
 
     def news(self, publication: str, frequency: str, sources: Collection[str], since: int) -> Iterator[Waiting]:
         """What arrived in these sources after an entry and is no backlog, in order of arrival; read page by page.
@@ -239,8 +259,9 @@ class Entries(Concern):
         """
         told = _was_told(publication, frequency)
         while page := self._news_page(sources, since):
-            twins = self._twins({row.uid for row in page}, told, sources)
-            yield from (Waiting(entry=entry(row), twins=twins[row.uid]) for row in page)
+            twins, uids = self._twins({row.story for row in page}, told, sources)
+            for row in page:
+                yield Waiting(entry=replace(entry(row), uid=uids[row.story]), twins=twins[row.story])
             since = page[-1].number
 
     def _news_page(self, sources: Collection[str], since: int) -> Sequence[Row[Any]]:
@@ -248,22 +269,29 @@ class Entries(Concern):
         return self._connection.execute(select(entries).where(*news).order_by(entries.c.number).limit(_PAGE)).all()
 
     def _twins(
-        self, uids: Collection[str], told: ColumnElement[bool], sources: Collection[str]
-    ) -> dict[str, tuple[Twin, ...]]:
-        """All news with these public identities: of the sources, or told."""
-        found: dict[str, tuple[Twin, ...]] = {}
-        for chunk in chunks(uids):
-            same = select(entries, told.label("told")).where(entries.c.uid.in_(chunk))
+        self, stories: Collection[int], told: ColumnElement[bool], sources: Collection[str]
+    ) -> tuple[dict[int, tuple[Twin, ...]], dict[int, str]]:
+        """All news that tells these stories: of the sources, or told; and the public identity of each story there."""
+        found: dict[int, tuple[Twin, ...]] = {}
+        uids: dict[int, str] = {}
+        for chunk in chunks(stories):
+            same = select(entries, told.label("told")).where(entries.c.story.in_(chunk))
             for row in self._connection.execute(same.order_by(entries.c.number)):
+                if row.source in sources:
+                    uids.setdefault(row.story, row.uid)
                 if row.told or (row.source in sources and not row.backlog):
                     twin = Twin(entry=entry(row), told=row.told, forgotten=row.forgotten)
-                    found[row.uid] = (*found.get(row.uid, ()), twin)
-        return found
+                    found[row.story] = (*found.get(row.story, ()), twin)
+        return found, uids
 
     def recent(self, sources: Collection[str], after: datetime, limit: int) -> tuple[Entry, ...]:
         """The entries from a moment on, backlog too, oldest first by moment."""
         told = select(entries).where(entries.c.source.in_(sources), entries.c.moment >= after, _remembered)
-        return self._list(told.order_by(entries.c.moment, entries.c.number).limit(limit))
+        rows = self._connection.execute(told.order_by(entries.c.moment, entries.c.number).limit(limit)).all()
+        uids: dict[int, str] = {}
+        for story, _, uid, _ in self._told({row.story for row in rows}, sources):
+            uids.setdefault(story, uid)
+        return tuple(replace(entry(row), uid=uids[row.story]) for row in rows)
 
     def moments(self, source: str, limit: int, *, member: str = "") -> list[datetime]:
         """When the newest entries of a source were published, or of a feed that it lists, newest first."""
@@ -276,6 +304,33 @@ class Entries(Concern):
     def last_moment(self, visited: str) -> datetime | None:
         """When the newest entry of a source, or of a feed that it lists, was published."""
         return next(iter(self.moments(source_name(visited), 1, member=member_of(visited))), None)
+
+    def young(self, sources: Collection[str], after: datetime) -> tuple[Young, ...]:
+        """The news that arrived in these sources after a moment, in order of arrival; without what was edited so often
+        that not all of its former versions are kept.
+        """
+        # Numbers ascend with arrivals, so that only the young ones are read, and the first that is not.
+        older = select(entries.c.number).where(entries.c.arrived <= after).order_by(entries.c.number.desc()).limit(1)
+        whole = entries.c.version <= _FORMER
+        news = (entries.c.source.in_(sources), ~entries.c.backlog, _remembered, whole)
+        found = select(entries.c.number, entries.c.arrived, entries.c.changed, entries.c.version)
+        last_old = self._connection.scalar(older) or 0
+        rows = self._connection.execute(
+            found.where(entries.c.number > last_old, *news).order_by(entries.c.number)
+        ).all()
+        former: dict[int, list[datetime]] = {row.number: [] for row in rows if row.version > 1}
+        for chunk in chunks(former):
+            edits = select(versions.c.number, versions.c.changed).where(versions.c.number.in_(chunk))
+            for number, changed in self._connection.execute(edits):
+                former[number].append(changed)
+        return tuple(
+            Young(
+                number=row.number,
+                arrived=row.arrived,
+                changes=(*former[row.number], row.changed) if row.version > 1 else (),
+            )
+            for row in rows
+        )
 
     def last_number(self) -> int:
         """The number of the entry that arrived last; 0 when there is none."""
@@ -316,10 +371,8 @@ class Entries(Concern):
         numbers = self._connection.scalars(emptied).all()
         for chunk in chunks(numbers):
             self._connection.execute(delete(versions).where(versions.c.number.in_(chunk)))
+            self._connection.execute(delete(traces).where(traces.c.number.in_(chunk)))
         return len(numbers)
-
-    def _list(self, statement: Select[Any]) -> tuple[Entry, ...]:
-        return tuple(entry(row) for row in self._connection.execute(statement))
 
     def _update(self, number: int, **values: Any) -> None:
         self._connection.execute(update(entries).where(entries.c.number == number).values(values))
@@ -340,6 +393,7 @@ def entry(row: Row[Any]) -> Entry:
         arrived=row.arrived,
         changed=row.changed,
         backlog=row.backlog,
+        story=row.story,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from publisher.store.concern import LEASE, Concern
 from publisher.store.rows import PublicationState
@@ -24,9 +24,22 @@ class Publications(Concern):
         """Write a state, be it new or not."""
         self._upsert(publications, asdict(state))
 
-    def stamp(self, name: str, stamp: str) -> None:
-        """Note what a publication's feeds were rendered from, and that this went well; the rest is left to others."""
-        self._connection.execute(update(publications).where(publications.c.name == name).values(stamp=stamp, error=""))
+    def stamp(self, name: str, stamp: str, *, next_at: datetime | None = None, error: str = "") -> None:
+        """Note what a publication's feeds were rendered from, and that they could be; the rest is left to others.
+
+        Args:
+            next_at: when something will be settled that they do not show yet.
+            error: what did not go well all the same.
+        """
+        values = {"stamp": stamp, "next_at": next_at, "error": error}
+        self._connection.execute(update(publications).where(publications.c.name == name).values(values))
+
+    def next_moment(self, now: datetime) -> datetime | None:
+        """When something will be settled next that has not yet."""
+        moment: datetime | None = self._connection.scalar(
+            select(func.min(publications.c.next_at)).where(publications.c.next_at > now)
+        )
+        return moment
 
     def trouble(self, name: str, error: str) -> None:
         """Note why its feeds or its issue could not be made; empty when the last attempt went well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from publisher.model import Entry, Item, State
@@ -70,6 +71,54 @@ class Due:
     next_at: datetime
 
 
+class Push(StrEnum):
+    """How it stands with what a hub is to push."""
+
+    WANTED = "wanted"
+    """The hub has not confirmed it yet."""
+    ACTIVE = "active"
+    """It has; it still has to show that it pushes, or a visit found what it had not pushed."""
+    PROVEN = "proven"
+    """What was new came from it first."""
+    DENIED = "denied"
+    """It does not want to."""
+    LEAVING = "leaving"
+    """It is to push no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRow:
+    """How it stands with the hub of a source."""
+
+    name: str
+    """What is visited: a source, or a feed that it lists.  What is to end has, after a space, its token besides."""
+    hub: str
+    topic: str
+    token: str
+    """What ends the address that it pushes to: nobody else knows it."""
+    secret: str
+    """What it signs with."""
+    callback: str = ""
+    """The address it was told to push to; empty while it was told nothing."""
+    state: Push = Push.WANTED
+    until: datetime | None = None
+    """When what it has confirmed ends."""
+    next_at: datetime | None
+    """When it is asked again; None: not before something changes."""
+    failures: int = 0
+    """How often it was asked since it confirmed."""
+    error: str = ""
+
+    @property
+    def visited(self) -> str:
+        """What is visited, be it to end or not."""
+        return self.name.partition(" ")[0]
+
+    def pushes(self, now: datetime) -> bool:
+        """Whether it is to push now."""
+        return self.state in (Push.ACTIVE, Push.PROVEN) and self.until is not None and self.until > now
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What must be known of an entry to tell whether an item is that entry, and whether it changed."""
@@ -96,8 +145,18 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Young:
+    """News that arrived not long ago, and how it fared since."""
+
+    number: int
+    arrived: datetime
+    changes: tuple[datetime, ...] = ()
+    """When it was edited; in any order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Twin:
-    """An entry with a certain public identity."""
+    """An entry that tells a certain story."""
 
     entry: Entry
     told: bool
@@ -112,7 +171,7 @@ class Waiting:
 
     entry: Entry
     twins: tuple[Twin, ...]
-    """All entries of its public identity, itself among them."""
+    """All entries that tell the same, itself among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, case, func, select, update
@@ -15,6 +15,7 @@ from publisher.store.concern import Concern, chunks
 from publisher.store.rows import Due, SourceState
 from publisher.store.tables import UNTOLD, sources
 
+_HAIR = timedelta(microseconds=1)
 _OTHERS = ("name", "plan", "url", "told")
 
 
@@ -95,6 +96,21 @@ class Sources(Concern):
         """
         named = update(sources).where(sources.c.name == name, sources.c.visited.is_not(None))
         return self._connection.execute(named.values(fingerprint="", next_at=now)).rowcount == 1
+
+    def hasten(self, name: str, now: datetime, between: timedelta) -> None:
+        """Let one be visited at once that is well and is visited at all; so long lies between two visits.
+
+        A visit that is due may be underway already, and too early to bring what this one is to bring: by ``next_at``,
+        which is another one by a hair, it can tell.
+        """
+        state = self.get(name)
+        if state is None or state.next_at is None or state.failures:
+            return
+        moment = max(now, state.tried + between) if state.tried else now
+        if state.next_at <= now:
+            moment = state.next_at - _HAIR
+        if moment < state.next_at:
+            self._connection.execute(update(sources).where(sources.c.name == name).values(next_at=moment))
 
     def listed(self, name: str) -> dict[str, str]:
         """The plans of the feeds that a list has ever named, by name; empty of one that it names no more."""

@@ -176,11 +176,13 @@ Index("ix_sources_untold", sources.c.name, sqlite_where=UNTOLD, postgresql_where
 hubs = Table(
     "hubs",
     metadata,
-    Column("source", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
     Column("hub", Words, nullable=False),
     Column("topic", Words, nullable=False),
     Column("token", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    # Where the hub was told to push to; empty while it was told nothing.
+    Column("callback", Text, nullable=False),
     Column("state", Text, nullable=False),
     # When the lease ends.
     Column("until", Moment),
@@ -254,13 +256,16 @@ identities = Table(
     ),
 )
 
-# By what entries that tell the same are found: numbers made from what they say.
+# By what entries that tell the same are found: numbers made from what they say, negative ones from where they link to.
 traces = Table(
     "traces",
     metadata,
     Column("value", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, ForeignKey("entries.number"), primary_key=True, index=True),
+    sqlite_with_rowid=False,  # all of a row is its key
 )
+_passing = traces.c.value >= 0
+Index("ix_traces_passing", traces.c.number, sqlite_where=_passing, postgresql_where=_passing)
 
 versions = Table(
     "versions",

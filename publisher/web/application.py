@@ -15,14 +15,14 @@ from starlette.responses import PlainTextResponse, Response
 
 from publisher.errors import PublisherError, TooMany
 from publisher.log import logger
-from publisher.web import api, operator, published, readers, signup
+from publisher.web import api, hubs, operator, published, readers, signup
 from publisher.web._common import House, page
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PRIVATE = ("/confirm/", "/preferences/", "/unsubscribe/")
-"""What is behind the links in mails is for nobody else: not for caches, and not for search engines."""
+_PRIVATE = ("/confirm/", "/preferences/", "/unsubscribe/", "/websub/")
+"""What is behind the links in mails, and where hubs push to, is for nobody else: not for caches or search engines."""
 
 
 def application(app: House) -> ASGIApp:
@@ -34,6 +34,7 @@ def application(app: House) -> ASGIApp:
             *signup.routes(app),
             *readers.routes(app),
             *api.routes(app),
+            *hubs.routes(app),
             *published.routes(app),  # the last: a publication may have any name that is not taken
         ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1000)],

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from publisher.images import KEPT
 from publisher.web._common import CSS, HTML, House, conditional, page
 
 MEDIA_TYPES = {
@@ -35,6 +36,7 @@ def routes(app: House) -> list[Route]:
         Route("/", shelf.front),
         Route("/feeds.opml", shelf.opml),
         Route("/style.css", shelf.style),
+        Route("/image/{proof}/{name}", shelf.image),
         Route("/{publication}", shelf.to_folder),
         Route("/{publication}/issues", shelf.to_folder),
         Route("/{publication}/issues/", shelf.issues),
@@ -60,6 +62,14 @@ class _Shelf:
     def style(self, request: Request) -> Response:
         """The style sheet of all pages."""
         return conditional(request, self._app().templates.render("style.css.j2").encode(), CSS)
+
+    def image(self, request: Request) -> Response:
+        """A picture of an entry, which is elsewhere, without anybody being seen there."""
+        found = self._app().images.picture(request.path_params["proof"], request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        headers = {"Cache-Control": f"public, max-age={KEPT.total_seconds():.0f}"}
+        return Response(found.body, media_type=found.media_type, headers=headers)
 
     def to_folder(self, request: Request) -> Response:
         """An address without its slash; relative, because Host cannot be trusted."""

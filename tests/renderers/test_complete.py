@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from renderer_samples import NOON, WEEKLY, entry
 
 from publisher.model import Author, Enclosure
-from publisher.renderers._complete import complete, one_line
+from publisher.renderers._complete import arranged, complete, one_line
 
 
 def test_what_the_source_told_is_left_as_it_is() -> None:
@@ -108,3 +109,35 @@ def test_one_line_is_one_line(text: str) -> None:
 )
 def test_the_image_is_the_first_in_the_text_where_the_source_names_none(fields: dict[str, str], image: str) -> None:
     assert complete(entry(**fields), WEEKLY).image == f"https://a.example/{image}"
+
+
+SECTIONED = replace(WEEKLY, sections=("Council", "Sea"))
+sections = st.sampled_from(["", "Council", "Sea", "of a rule that is gone"])
+
+
+@given(st.lists(st.tuples(sections, st.booleans()), max_size=8))
+def test_what_is_pinned_comes_first_then_what_is_under_no_heading_then_heading_by_heading(
+    told: list[tuple[str, bool]],
+) -> None:
+    entries = [entry(number, section=section, pinned=pinned) for number, (section, pinned) in enumerate(told)]
+    made = arranged(entries, SECTIONED)
+    known = {"Council": 2, "Sea": 3}
+    parts = [0 if one.pinned else known.get(one.section, 1) for one in made]
+    assert parts == sorted(parts)
+    assert sorted(one.number for one in made) == list(range(len(told)))
+    for part in set(parts):  # each stays as it was
+        numbers = [one.number for one, place in zip(made, parts, strict=True) if place == part]
+        assert numbers == sorted(numbers)
+    for one in made:
+        section, pinned = told[one.number]
+        assert (one.pinned, one.section) == (pinned, section if section in known and not pinned else "")
+
+
+def test_without_rules_nothing_is_arranged() -> None:
+    entries = tuple(entry(number) for number in (3, 1, 2))
+    assert arranged(entries, WEEKLY) == entries
+
+
+def test_the_tags_end_with_the_section() -> None:
+    assert complete(entry(tags=("a", "Sea"), section="Sea"), WEEKLY).tags == ("a", "Sea")
+    assert complete(entry(tags=("a",), section="Sea"), WEEKLY).tags == ("a", "Sea")

@@ -7,10 +7,11 @@ from renderer_samples import entry, selection
 
 from publisher.model import Author, Enclosure, Selection
 from publisher.renderers.jsonfeed import JsonFeed
+from publisher.templating import Templates
 
 
 def feed(given: Selection) -> dict[str, Any]:
-    (document,) = JsonFeed().render(given)
+    (document,) = JsonFeed(Templates()).render(given)
     assert document.media_type == "application/feed+json"
     assert document.text.endswith("}\n")
     return json.loads(document.body)

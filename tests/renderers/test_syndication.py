@@ -14,6 +14,7 @@ from renderer_samples import NOON, WEEKLY, entry, selection
 from publisher.model import Author, Enclosure, Selection
 from publisher.renderers._complete import complete
 from publisher.renderers.syndication import Atom, Rss
+from publisher.templating import Templates
 
 CONTENT = "{http://purl.org/rss/1.0/modules/content/}encoded"
 CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
@@ -37,14 +38,14 @@ FULL = entry(
 
 
 def rss(given: Selection) -> etree._Element:
-    (document,) = Rss().render(given)
+    (document,) = Rss(Templates()).render(given)
     channel = etree.fromstring(document.body)[0]
     check_rss(channel)
     return channel
 
 
 def atom(given: Selection) -> etree._Element:
-    (document,) = Atom().render(given)
+    (document,) = Atom(Templates()).render(given)
     feed = etree.fromstring(document.body)
     _schema().assertValid(feed)
     return feed
@@ -111,7 +112,7 @@ def test_atom_links_keep_what_they_say() -> None:
 
 
 def test_atom_reads_back_field_by_field() -> None:
-    parsed = feedparser.parse(Atom().render(selection(FULL))[0].body, sanitize_html=False)
+    parsed = feedparser.parse(Atom(Templates()).render(selection(FULL))[0].body, sanitize_html=False)
     (item,) = parsed.entries
     assert not parsed.bozo
     assert parsed.version == "atom10"
@@ -133,7 +134,7 @@ def test_atom_reads_back_field_by_field() -> None:
 
 
 def test_rss_reads_back_with_feedparser() -> None:
-    parsed = feedparser.parse(Rss().render(selection(FULL))[0].body, sanitize_html=False)
+    parsed = feedparser.parse(Rss(Templates()).render(selection(FULL))[0].body, sanitize_html=False)
     (item,) = parsed.entries
     assert not parsed.bozo
     assert parsed.version == "rss20"

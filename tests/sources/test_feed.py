@@ -19,7 +19,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from publisher.errors import BadStatus, SourceError
-from publisher.model import Author, Enclosure, Item
+from publisher.model import Author, Enclosure, Hub, Item
 from publisher.net import Net
 from publisher.sources._syndicated import parse
 from publisher.sources.feed import Feed
@@ -220,3 +220,70 @@ def test_an_error_page_is_named_with_its_host_and_a_way_out(httpserver: HTTPServ
 def test_an_address_that_is_none_is_a_fault_of_the_configuration() -> None:
     with pytest.raises(ValidationError, match="not a web address"):
         TypeAdapter(Feed).validate_python({"url": "blog.example.org"})
+
+
+# --- hubs ---
+
+ATOM_LINKS = """<feed xmlns="http://www.w3.org/2005/Atom"><title>T</title>
+<link rel="hub" href="https://hub.example/?a=1&amp;b=2"/><link rel="HUB" href="/second"/><link rel="hub" href="ftp://x/"/>
+<link rel="self" href="https://blog.example.org/self.xml"/><link rel="alternate" href="/"/></feed>"""
+RSS_LINKS = """<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel><title>T</title>
+<atom:link rel="hub" href="https://hub.example/?a=1&amp;b=2"/><atom:link rel="hub" href="/second"/>
+<atom:link href="https://blog.example.org/self.xml" rel="self" type="application/rss+xml"/><link>https://b.example/</link>
+<item><guid>1</guid><atom:link rel="hub" href="https://evil.example/"/></item></channel></rss>"""
+JSON_LINKS = json.dumps(
+    {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": "T",
+        "feed_url": "https://blog.example.org/self.xml",
+        "hubs": [
+            {"type": "rssCloud", "url": "https://cloud.example/"},
+            {"type": "WebSub", "url": "https://hub.example/?a=1&b=2"},
+            {"type": "WebSub", "url": "/second"},
+            {"type": "WebSub", "url": None},
+            "hub",
+        ],
+        "items": [],
+    }
+)
+
+
+@pytest.mark.parametrize("body", [ATOM_LINKS, RSS_LINKS, JSON_LINKS], ids=["atom", "rss", "json"])
+def test_a_feed_says_who_pushes_it(body: str) -> None:
+    found = parse(body.encode(), "", ADDRESS)
+    assert found["hubs"] == ["https://hub.example/?a=1&b=2", "https://blog.example.org/second"]
+    assert found["self"] == "https://blog.example.org/self.xml"
+
+
+HUB, HERE = "<https://hub.example/>; rel=hub", '<https://a.example/self>; rel="self"'
+ADVERTISED: list[tuple[str, str, tuple[str, list[str]] | None]] = [
+    (RSS.decode(), "", None),
+    (RSS.decode(), HERE, None),
+    (RSS.decode(), f"{HUB}, {HERE}", ("https://a.example/self", ["https://hub.example/"])),
+    (RSS.decode(), f"{HUB}, </feed?b=1>; rel=self", ("{url}/feed?b=1", ["https://hub.example/"])),
+    (RSS_LINKS, HUB, ("https://blog.example.org/self.xml", ["https://hub.example/"])),
+    (RSS_LINKS, f"{HUB}, {HERE}", ("https://a.example/self", ["https://hub.example/"])),
+    (RSS_LINKS, HERE, ("https://blog.example.org/self.xml", ["https://hub.example/?a=1&b=2", "{url}/second"])),
+    (RSS.decode(), "<javascript:1>; rel=hub, <mailto:a@b>; rel=hub", None),
+]
+
+
+@pytest.mark.parametrize(("body", "header", "expected"), ADVERTISED)
+def test_what_the_headers_say_of_hubs_goes_before_what_the_feed_says(
+    net: Net, httpserver: HTTPServer, body: str, header: str, expected: tuple[str, list[str]] | None
+) -> None:
+    httpserver.expect_request("/feed.xml").respond_with_data(body, headers={"Link": header} if header else {})
+    hub = Feed(url=httpserver.url_for("/feed.xml")).fetch(None, net).hub
+    here = httpserver.url_for("").rstrip("/")
+    wanted = expected and (expected[0].format(url=here), [url.format(url=here) for url in expected[1]])
+    assert (hub and (hub.topic, [*hub.urls])) == wanted
+
+
+def test_several_link_headers_are_read_together_and_a_topic_is_known_by_where_it_was_found(
+    net: Net, httpserver: HTTPServer
+) -> None:
+    headers = [("Link", "<https://one.example/>; rel=hub"), ("Link", "<https://two.example/>; rel=hub")]
+    httpserver.expect_request("/feed.xml").respond_with_response(Response(rss(""), headers=headers))
+    url = httpserver.url_for("/feed.xml")
+    hub = Feed(url=url.replace("//", "//ada:swordfish@")).fetch(None, net).hub
+    assert hub == Hub(topic=url, urls=("https://one.example/", "https://two.example/"))

@@ -292,3 +292,29 @@ def test_pages_of_any_size_hold_all_of_some_sources_once(sqlite_store: Store, gi
         firsts = dict(reversed(wanted))
         assert told == sorted(firsts.values(), reverse=True)
         raise RuntimeError  # nothing of this is kept
+
+
+# --- what has not settled --------------------------------------------------------------------------------------------
+
+
+def test_of_young_news_it_is_known_when_each_changed(tx: Tx):
+    tx.entries.add("blog", [arrival("old")], NOW - HOUR)
+    tx.entries.add("blog", [arrival("calm"), replace(arrival("history"), backlog=True)], NOW)
+    tx.entries.add("planet", [arrival("elsewhere")], NOW)
+    tx.entries.add("news", [arrival("edited")], NOW + HOUR)
+    for hours in (2, 3):
+        tx.entries.revise(5, Item(guid="edited"), str(hours), NOW + hours * HOUR, link_key="")
+    young = tx.entries.young(["blog", "news"], NOW - HOUR)
+    assert [(one.number, one.arrived) for one in young] == [(2, NOW), (5, NOW + HOUR)]
+    assert young[0].changes == ()
+    assert {change for change in young[1].changes if change > young[1].arrived} == {NOW + 2 * HOUR, NOW + 3 * HOUR}
+    assert tx.entries.young(["blog", "news"], NOW + HOUR) == tx.entries.young([], NOW - HOUR) == ()
+
+
+def test_what_is_edited_so_often_that_former_versions_were_given_up_is_young_no_more(tx: Tx):
+    tx.entries.add("blog", [arrival("a")], NOW)
+    for edit in range(1, 11):
+        [young] = tx.entries.young(["blog"], NOW - HOUR)
+        assert {NOW, *young.changes} == {NOW + n * HOUR for n in range(edit)}
+        tx.entries.revise(1, Item(guid="a"), str(edit), NOW + edit * HOUR, link_key="")
+    assert tx.entries.young(["blog"], NOW - HOUR) == ()

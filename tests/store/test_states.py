@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 from store_samples import LATER, LONG_AFTER, NOW, ended
 
-from publisher.store import ChannelState, PublicationState, SourceState, Store, Tx
+from publisher.store import ChannelState, HubRow, PublicationState, Push, SourceState, Store, Tx
 from publisher.store.owner import dead, this_process
 
 Join = Callable[[str], Store]
@@ -98,6 +98,83 @@ def test_those_that_fail_and_are_visited_soon_are_waited_for(tx: Tx):
     tx.sources.tell([told])
     assert tx.sources.undecided(NOW) == ["told"]
     assert sorted(tx.sources.undecided(LATER)) == ["late", "told"]
+
+
+def hub(name: str = "blog", **more) -> HubRow:
+    told = {"hub": "https://hub/", "topic": "https://a/", "token": f"t {name}", "secret": "s", "next_at": NOW}
+    return HubRow(name=name, **told | more)
+
+
+def test_how_it_stands_with_a_hub_is_kept(tx: Tx):
+    row = hub(
+        state=Push.PROVEN, callback="https://b/", until=LATER, failures=2, error="r\x00efused", next_at=LATER, token="t"
+    )
+    tx.hubs.put(hub())
+    tx.hubs.put(row)
+    tx.hubs.put(hub("api", next_at=None))
+    kept = replace(row, error="r\ufffdefused")
+    assert tx.hubs.get("blog") == tx.hubs.by_token("t") == kept
+    assert tx.hubs.all() == [hub("api", next_at=None), kept]
+    assert tx.hubs.get("none") is None
+    assert tx.hubs.by_token("none") is None
+    tx.hubs.remove("blog")
+    assert tx.hubs.get("blog") is None
+
+
+def test_hubs_that_are_to_be_asked_are_told_and_when_the_next_one_is(tx: Tx):
+    for name, moment in (("b", NOW), ("a", NOW), ("later", LATER), ("never", None)):
+        tx.hubs.put(hub(name, next_at=moment))
+    assert [row.name for row in tx.hubs.due(NOW)] == ["a", "b"]
+    assert tx.hubs.next_moment(NOW) == LATER
+    assert tx.hubs.next_moment(LATER) is None
+
+
+def test_a_hub_is_asked_by_one_and_what_it_says_meanwhile_stays(tx: Tx):
+    tx.hubs.put(hub())
+    asked = hub(next_at=LATER, failures=1)
+    assert tx.hubs.claim(hub(), asked)
+    assert not tx.hubs.claim(hub(), asked)
+    confirmed = replace(asked, state=Push.ACTIVE, next_at=LONG_AFTER)
+    tx.hubs.put(confirmed)
+    tx.hubs.trouble(asked, "too slow", LATER)
+    assert tx.hubs.get("blog") == confirmed
+    tx.hubs.trouble(confirmed, "not signed", LONG_AFTER)
+    assert tx.hubs.get("blog") == replace(confirmed, error="not signed")
+    never = hub("api", next_at=None)
+    tx.hubs.put(never)
+    tx.hubs.trouble(never, "not signed", None)
+    assert tx.hubs.get("api").error == "not signed"
+
+
+def test_a_hub_that_has_confirmed_is_asked_to_end_it_and_makes_room_for_another(tx: Tx):
+    row = hub(state=Push.ACTIVE, until=LATER, failures=3, error="x")
+    tx.hubs.put(row)
+    tx.hubs.leave(row, NOW)
+    assert tx.hubs.get("blog") is None
+    [left] = tx.hubs.due(NOW)
+    assert (left.state, left.visited, left.token, left.failures, left.error) == (Push.LEAVING, "blog", row.token, 0, "")
+    tx.hubs.put(hub(token="another"))
+    assert len(tx.hubs.all()) == 2
+    tx.hubs.leave(tx.hubs.get("blog"), NOW)
+    assert tx.hubs.all() == [left]
+
+
+def test_a_visit_is_hastened_unless_the_source_is_unwell_or_was_visited_just_now(tx: Tx):
+    minute = timedelta(minutes=1)
+
+    def planned(**state) -> object:
+        tx.sources.put(SourceState(name="blog", **state))
+        tx.sources.hasten("blog", NOW, minute)
+        return tx.sources.get("blog").next_at
+
+    assert planned(next_at=LONG_AFTER) == NOW
+    assert planned(next_at=LONG_AFTER, tried=NOW) == NOW + minute
+    assert planned(next_at=LONG_AFTER, tried=NOW - minute) == NOW
+    assert planned(next_at=NOW - minute) == NOW - minute - timedelta(microseconds=1)
+    assert planned(next_at=LONG_AFTER, failures=1) == LONG_AFTER
+    assert planned(next_at=None) is None
+    tx.sources.hasten("none", NOW, minute)
+    assert tx.sources.get("none") is None
 
 
 def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
@@ -237,3 +314,18 @@ def test_a_later_process_of_the_same_number_is_another():
 @pytest.mark.parametrize("owner", ["elsewhere:1:x", "", "me", "a:b:c", ":::", f"{this_process().split(':')[0]}:x:1"])
 def test_owners_elsewhere_and_other_names_are_never_dead(owner: str):
     assert dead({owner}) == set()
+
+
+def test_when_something_will_have_settled_is_kept_with_the_stamp(tx: Tx):
+    for name in ("all", "weekly"):
+        tx.publications.put(PublicationState(name=name, known=NOW))
+    assert tx.publications.next_moment(NOW) is None
+    tx.publications.stamp("all", "a", next_at=LONG_AFTER, error="rule 1 failed")
+    tx.publications.stamp("weekly", "b", next_at=LATER)
+    assert tx.publications.get("all") == PublicationState(
+        name="all", known=NOW, stamp="a", next_at=LONG_AFTER, error="rule 1 failed"
+    )
+    assert tx.publications.next_moment(NOW) == LATER
+    assert tx.publications.next_moment(LATER) == LONG_AFTER
+    tx.publications.stamp("all", "c")
+    assert tx.publications.next_moment(LATER) is None

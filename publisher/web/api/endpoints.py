@@ -74,9 +74,11 @@ def _no(what: str) -> Refused:
 
 def _next(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[Any]]) -> str | None:
     """The cursor behind the last of ``limit`` rows; None where there are no more of them."""
-    if len(rows) <= limit:
-        return None
-    return base64.urlsafe_b64encode(json.dumps(key(rows[limit - 1])).encode()).decode().rstrip("=")
+    return _cursor(key(rows[limit - 1])) if len(rows) > limit else None
+
+
+def _cursor(key: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
 
 
 def _place(cursor: str, *kinds: type[Any]) -> list[Any] | None:
@@ -137,23 +139,28 @@ def list_entries(call: Call) -> Reply:
     name, limit, place = call.path["name"], call.query.limit, _place(call.query.cursor, int)
     if name not in call.app.settings.publications:
         raise _no(f"publication {name!r}")
-    sources = call.app.settings.sources_of(name)
     with call.app.store.read() as tx:
-        rows = tx.entries.last(sources, limit + 1, *place or ())
-    return Reply(
-        models.Entries(items=tuple(map(_entry, rows[:limit])), next=_next(rows, limit, lambda row: [row.number]))
-    )
+        rows, more = call.app.choice(tx, name).last(limit, *place or ())
+    return Reply(models.Entries(items=tuple(map(_entry, rows)), next=None if more is None else _cursor([more])))
 
 
 def _entry(row: model.Entry) -> models.Entry:
     said = _said(
-        row, id=row.uid, authors=tuple(map(_author, row.authors)), enclosures=tuple(map(_file, row.enclosures))
+        row,
+        id=row.uid,
+        authors=tuple(map(_author, row.authors)),
+        enclosures=tuple(map(_file, row.enclosures)),
+        also_in=tuple(map(_mention, row.also_in)),
     )
     return models.Entry(**{name: said[name] for name in models.Entry.model_fields})
 
 
 def _author(row: model.Author) -> models.EntryAuthor:
     return models.EntryAuthor(**asdict(row))
+
+
+def _mention(row: model.Mention) -> models.EntryMention:
+    return models.EntryMention(**asdict(row))
 
 
 def _file(row: model.Enclosure) -> models.EntryEnclosure:

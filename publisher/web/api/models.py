@@ -219,6 +219,14 @@ class EntryEnclosure(_Shape):
     length: int
 
 
+class EntryMention(_Shape):
+    """Another source that tells the same."""
+
+    source: str
+    title: str = Field(description="What that source is called.")
+    link: str
+
+
 class Entry(_Shape):
     """An entry as it is published."""
 
@@ -234,6 +242,7 @@ class Entry(_Shape):
     tags: tuple[str, ...]
     image: str
     enclosures: tuple[EntryEnclosure, ...]
+    also_in: tuple[EntryMention, ...] = Field(description="Where the same story is told as well.")
     published: datetime | None
     updated: datetime | None
     language: str

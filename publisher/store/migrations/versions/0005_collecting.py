@@ -32,21 +32,25 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["number"], ["entries.number"], name=op.f("fk_traces_number")),
         sa.PrimaryKeyConstraint("value", "number", name=op.f("pk_traces")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_traces_number"), "traces", ["number"])
+    passing = sa.text("value >= 0")
+    op.create_index("ix_traces_passing", "traces", ["number"], sqlite_where=passing, postgresql_where=passing)
     op.create_table(
         "hubs",
-        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("hub", sa.Text(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("token", sa.Text(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("callback", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=True),
         sa.Column("next_at", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("source", name=op.f("pk_hubs")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_hubs")),
         sa.UniqueConstraint("token", name=op.f("uq_hubs_token")),
     )
     op.create_index(op.f("ix_hubs_next_at"), "hubs", ["next_at"])
