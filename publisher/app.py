@@ -15,6 +15,7 @@ from pathlib import Path
 
 from publisher import bounces, channels, config, hubs, schedule, sources
 from publisher.access import Access
+from publisher.alert import alert
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
@@ -55,7 +56,7 @@ from publisher.templating import Templates
 from publisher.timetable import Timetable
 from publisher.tokens import form_proof, is_form_proof
 
-STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "deliver")
+STEPS = ("collect", "publish", "compose", "subscribe", "bounces", "alert", "deliver")
 """In the order in which an entry walks; what came back is read before anything is sent."""
 
 _SERVED = (*STEPS, "hubs")
@@ -66,6 +67,7 @@ _DUE = {
     "compose": schedule.due_issues,
     "subscribe": schedule.due_signups,
     "bounces": schedule.due_returns,
+    "alert": schedule.due_alerts,
     "hubs": schedule.due_hubs,
 }
 """What is due of those steps of which the rows alone tell."""
@@ -265,6 +267,7 @@ class App:
                 work, settings, store=store, templates=self.templates, secret=self.secret, clock=clock
             ),
             "bounces": lambda work: read_inbox(work, self.returns),
+            "alert": lambda work: alert(work, settings, store=store, templates=self.templates, clock=clock),
             "deliver": lambda work: deliver(
                 work,
                 settings,
@@ -314,6 +317,20 @@ class App:
         lists = [name for name in subjects if step == "collect" and self.settings.source(name).lists]
         feeds = [feed.name for name in lists for feed in self.feeds(name)]
         return [Work(step=step, subject=name, slot=slot) for name in dict.fromkeys([*subjects, *feeds])]
+
+    def accept(self, source: str) -> bool:
+        """Take at its next visit, which is due at once, what a source has now, however different that looks.
+
+        Returns:
+            False where it has never brought anything, so that there is nothing to differ from.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        with self.store.write() as tx:
+            found = tx.sources.accept(source, self.clock())
+        self.wake()
+        return found
 
     def once(self, tell: Callable[[Report], None], begin: Callable[[str, int], None]) -> list[Report]:
         """Do everything that is due, in the order in which an entry walks.
@@ -485,6 +502,7 @@ def try_source(name: str, config_file: Path, *, private: bool, full_text: bool =
     else:
         source = _source(config_file, name)
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        net = net.bound(robots=source.robots == "obey")
         trial = sources.tried(source.options, net)
         done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
     items = list(done.trial.items)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from publisher import html, sources
+from publisher import health, html, sources
 from publisher.config import Settings, SourceSettings
 from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
 from publisher.model import (
@@ -60,6 +60,8 @@ _PATIENCE = 3
 _MISSED = "a visit found what it had not pushed"
 _TOLD = 20
 """By the dates of as many entries the rhythm of a source is known."""
+_OFTEN = 200
+"""And as many tell whether one that has been quiet has been so before."""
 _SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
 
 
@@ -81,7 +83,12 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
         return Done("this slot has run")
     visit = _Visit(store, work, source, state, *_target(source, state))
     try:
-        bounded = net.bound(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
+        bounded = net.bound(
+            timeout=source.timeout,
+            max_bytes=source.max_bytes,
+            private=source.private,
+            robots=source.robots == "obey",
+        )
         harvest = visit.options.fetch(state.cursor if visit.same else None, bounded)
     except PublisherError as error:
         return visit.failed(error, clock())
@@ -119,7 +126,7 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
         tx.entries.hold()  # who pushes the same at the same moment finds it known
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
         arrived, edited = _write(tx, source, items, visited=name, news=News.pushed(state, now), now=now)
-        tx.sources.visited(_well(state, source.fingerprint, harvest, now, next_at=None))
+        tx.sources.visited(_well(_turned(state, "", now), source.fingerprint, harvest, now, next_at=None))
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
 
@@ -219,7 +226,8 @@ class _Visit:
         words = followed.words if followed else _words(harvest, arrived, edited)
         hub = self._hub(tx, harvest, arrived, now)
         again = self._hastened(tx, self._next(tx, harvest, hub, now), now)
-        tx.sources.visited(_well(self.state, self.fingerprint, harvest, now, again))
+        state = _turned(self.state, self._ailment(tx, harvest, now), now)
+        tx.sources.visited(_well(state, self.fingerprint, harvest, now, again))
         tx.runs.finish(self.work.run, self.work.slot, words, now)
         if harvest.gone:
             return Never(words)
@@ -230,7 +238,11 @@ class _Visit:
         failures, usual = self.state.failures + 1, self.source.interval or UNKNOWN
         pause = retry_pause(failures, usual, error.retry_after if isinstance(error, BadStatus) else None)
         again = now + pause if pause else every(usual, spread=self.state.name).next(now)
-        state = replace(self.state, tried=now, failures=failures, error=error.words, next_at=again)
+        since = self.state.failing or now
+        is_new, before = self.state.since is None, self.state.ailment
+        ailment = health.of_failed(error, failures, now - since, before=before, is_new=is_new)
+        state = _turned(self.state, ailment, now)
+        state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
 
         def note(tx: Tx) -> None:
             tx.sources.visited(state)
@@ -238,6 +250,16 @@ class _Visit:
 
         self.store.write_together(note)
         return Later(error.words, again)
+
+    def _ailment(self, tx: Tx, harvest: Harvest, now: datetime) -> str:
+        """What the source suffers from, although the visit went well."""
+        if harvest.gone:
+            return health.ENDED
+        last = tx.entries.last_moment(self.state.name) if getattr(self.options, "awaited", True) else None
+        moments = []
+        if last and now - last > health.PATIENCE:
+            moments = tx.entries.moments(self.source.name, _OFTEN, member=member_of(self.state.name))
+        return health.of_well(harvest.certificate, moments, now)
 
     def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:
         """Take note of the hub that the source names, and of what it should have pushed; returns how it stands."""
@@ -335,10 +357,17 @@ def _well(
         visited=state.visited if harvest.gone else now,
         tried=now,
         failures=0,
+        failing=None,
         error="",
         next_at=next_at,
         gone=harvest.gone,
+        expires=harvest.certificate.ends if harvest.certificate else None,
     )
+
+
+def _turned(state: SourceState, ailment: str, now: datetime) -> SourceState:
+    """The state with an ailment, be it another one than before or not."""
+    return state if ailment == state.ailment else replace(state, ailment=ailment, turned=now)
 
 
 def _forget(tx: Tx, source: SourceSettings, now: datetime) -> None:

@@ -7,10 +7,12 @@
     ├── NetError               an outgoing request brought no answer to work with
     │   ├── AddressRefused     the host is at an address that we do not talk to
     │   ├── Unreachable        no connection: name, route, refusal, TLS
+    │   │   └── UnknownHost    there is no such host
     │   ├── TooSlow            the deadline passed before the answer was complete
     │   ├── TooLarge           more bytes than allowed, after decompression
     │   └── BadStatus          the server answered with a status that is not success
     ├── SourceError            a source answered with something that cannot be read
+    │   └── Held               it looks so different from before that the operator has to look first
     ├── RenderError            a template or a document cannot be made
     │   └── TooLong            a document is larger than its readers can take
     ├── ChannelError           a channel is set up wrongly, or refuses us altogether
@@ -92,6 +94,10 @@ class Unreachable(NetError):
     """No connection: the name, the route, a refusal, or TLS."""
 
 
+class UnknownHost(Unreachable):
+    """There is no such host."""
+
+
 class TooSlow(NetError):
     """The deadline passed before the answer was complete."""
 
@@ -111,6 +117,10 @@ class BadStatus(NetError):
 
 class SourceError(PublisherError):
     """A source answered with something that cannot be read."""
+
+
+class Held(SourceError):
+    """What a source answered looks so different from before that the operator has to look first."""
 
 
 class RenderError(PublisherError):

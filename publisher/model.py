@@ -119,6 +119,14 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """From when and until when a server's certificate is valid (RFC 5280 section 4.1.2.5)."""
+
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hub:
     """Who pushes the entries of a source the moment they are there, as the source itself says (WebSub section 4)."""
 
@@ -153,6 +161,8 @@ class Harvest:
     notes: tuple[str, ...] = ()
     """Oddities that the operator may want to know; none of them is a failure."""
     hints: Hints = Hints()
+    certificate: Certificate | None = None
+    """That of the server that answered; None where it showed none."""
     hub: Hub | None = None
     """None: nobody pushes its entries."""
     feeds: tuple[ListedFeed, ...] | None = None
@@ -374,6 +384,10 @@ ENTRY_SLOT = "entry "
 """How the slots begin of what goes by no clock; then comes the number of the entry."""
 
 
+ALERTS = "alerts"
+"""What stands for a publication's name where messages to the operator are kept as issues."""
+
+
 def digest_name(publication: str, frequency: str = "") -> str:
     """Under what a publication's issues by one of its schedules go: ``weekly``; ``weekly/daily`` beside the first."""
     return f"{publication}/{frequency}" if frequency else publication
@@ -397,10 +411,12 @@ class Work:
 
     step: str
     """``collect``, ``publish``, ``compose`` or ``deliver``; and ``subscribe``, which answers those who sign up,
-    ``bounces``, which reads what came back, and ``hubs``, which asks hubs to push."""
+    ``bounces``, which reads what came back, ``hubs``, which asks hubs to push, and ``alert``, which tells the operator
+    of sources that are unwell."""
     subject: str
     """A source, or a feed that it lists, for collect, a publication for publish, a ``digest_name`` for compose, a
-    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``HubRow.name`` for hubs."""
+    channel for deliver, ``sign-ups`` for subscribe, ``mailbox`` for bounces, ``HubRow.name`` for hubs, ``operator`` for
+    alert."""
     slot: str = ""
     """Which run of it this is, and each runs once: the moment for which a schedule fired (ISO 8601, UTC; without an
     offset where it is that on each reader's own clock), ``entry …`` where one arrived that is not to wait for a moment,

@@ -38,7 +38,8 @@ from urllib3.poolmanager import PoolManager
 from urllib3.response import GzipDecoderState
 from urllib3.util import make_headers
 
-from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, Unreachable
+from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, UnknownHost, Unreachable
+from publisher.model import Certificate
 
 # Its warnings quote request paths, which may hold secrets (a chat room's webhook), and a server causes them at will.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -74,6 +75,8 @@ class Answer:
     """Decompressed."""
     moved_to: str = ""
     """The new address when every redirect from the start was permanent (RFC 9110 sections 15.4.2 and 15.4.9)."""
+    certificate: Certificate | None = None
+    """That of the server; None without TLS."""
 
     @property
     def media_type(self) -> str:
@@ -121,19 +124,27 @@ class Net:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._private = private
+        self._robots = True
+        self._mind: Callable[[str], None] | None = None
         self._standing = {"User-Agent": agent, "Accept": "*/*", **make_headers(accept_encoding=True)}
         tls = _tls()
         # Apart, so that a connection which one source may have is never found by another that may not.
         self._adapters = {False: _Adapter(tls), True: _Adapter(tls)}
 
     def bound(
-        self, *, timeout: timedelta | None = None, max_bytes: int | None = None, private: bool | None = None
+        self,
+        *,
+        timeout: timedelta | None = None,
+        max_bytes: int | None = None,
+        private: bool | None = None,
+        robots: bool | None = None,
     ) -> Net:
         """The same connections under other limits; what is not given stays as it is."""
         other = copy.copy(self)
         other._timeout = self._timeout if timeout is None else timeout
         other._max_bytes = self._max_bytes if max_bytes is None else max_bytes
         other._private = self._private if private is None else private
+        other._robots = self._robots if robots is None else robots
         return other
 
     def onward(self, url: str, home: str) -> Net:
@@ -148,6 +159,17 @@ class Net:
             at_home = False
         return self if at_home else self.bound(private=False)
 
+    def minding(self, mind: Callable[[str], None]) -> Net:
+        """The same, but before each GET ``mind`` is told the address, and raises where that is not to be fetched."""
+        other = copy.copy(self)
+        other._mind = mind
+        return other
+
+    @property
+    def guest(self) -> bool:
+        """Whether we are at other people's and have to mind what they ask of robots, which nobody does yet."""
+        return self._robots and not self._private and self._mind is None
+
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, etag: str = "", modified: str = "") -> Answer:
         """Fetch, following at most five redirects.
 
@@ -161,6 +183,8 @@ class Net:
             NetError: AddressRefused, Unreachable, TooSlow, TooLarge or BadStatus.
         """
         target, login = _without_login(url)
+        if self._mind:
+            self._mind(target)
         wanted = {**self._standing, **(headers or {}), **login, **_conditions(etag, modified)}
         steps: list[int] = []
         with self._journey() as trip:
@@ -247,7 +271,7 @@ class Net:
         self, trip: _Trip, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Answer:
         """One request and its answer, whatever its status; only the bodies of successes are read."""
-        trip.host = _place(url)
+        trip.host, trip.certificate = _place(url), None
         request = _prepared(method, url, headers, body)
         try:
             with self._send(trip, request) as response:
@@ -256,7 +280,7 @@ class Net:
                 content = _read(response, trip) if has_end else b""
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise _translated(error, trip.host) from error
-        return Answer(str(request.url), response.status_code, response.headers, content)
+        return Answer(str(request.url), response.status_code, response.headers, content, certificate=trip.certificate)
 
     def _send(self, trip: _Trip, request: requests.PreparedRequest) -> requests.Response:
         while True:
@@ -282,6 +306,8 @@ class _Trip:
         self.host = ""
         self.fresh = False
         """A new connection was made for the present exchange."""
+        self.certificate: Certificate | None = None
+        """Of the server that the present exchange is with."""
         self.asked = False
         """An answer was waited for: the request had been written."""
         self._ends = time.monotonic() + seconds
@@ -362,8 +388,15 @@ class _Http(HTTPConnection):
 
 
 class _Https(HTTPSConnection):
+    certificate: Certificate | None = None
+    """Read once, when the connection is made, and known as long as it is kept."""
+
     def _new_conn(self) -> socket.socket:
         return _connect(self._dns_host, self.port)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        super().request(*args, **kwargs)
+        _trip.get().certificate = self.certificate
 
     def connect(self) -> None:
         try:
@@ -377,6 +410,7 @@ class _Https(HTTPSConnection):
             raise Unreachable(f"{_trip.get().host} and we have no TLS in common: {error.reason or error}") from error
         except TimeoutError as error:
             raise _trip.get().too_slow() from error
+        self.certificate = _certificate(self.sock)
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -471,7 +505,7 @@ def _resolve(host: str, port: int, seconds: float) -> _Addresses:
 def _no_address(host: str, failure: Exception) -> Unreachable:
     if isinstance(failure, socket.gaierror) and failure.errno == socket.EAI_AGAIN:
         return Unreachable(f"no name server answers for {host}")
-    return Unreachable(f"no such host: {host}")
+    return UnknownHost(f"no such host: {host}")
 
 
 _UNICAST = ip_network("2000::/3")
@@ -497,6 +531,17 @@ def _refuse_private(host: str, addresses: _Addresses) -> None:
                 f"{host} is at {address[0]}, which is not a public address",
                 hint="if this is meant, write private: true (on the command line: --private)",
             )
+
+
+def _certificate(connection: Any) -> Certificate | None:
+    """What the other side of a connection showed; it has been verified."""
+    shown = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    if not shown:
+        return None
+    begins, ends = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown[end])), UTC) for end in ("notBefore", "notAfter")
+    )
+    return Certificate(begins=begins, ends=ends)
 
 
 # --- pure parts ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from publisher.config import Settings, SourceSettings
+from publisher.health import GATHERING, is_time_to_tell
 from publisher.model import ENTRY_SLOT, Work, digest_name, member_of, source_name
 from publisher.selection import reach
 from publisher.store import Audience, Due, PublicationState, Push, Tx
@@ -236,6 +237,15 @@ def due_returns(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
     state = tx.sources.get(work.run)
     is_held = state and state.next_at and state.next_at > now and state.fingerprint == inbox.fingerprint
     return [work] if not is_held and tx.runs.is_open(work.run, work.slot, now) else []
+
+
+def due_alerts(tx: Tx, settings: Settings, now: datetime) -> list[Work]:
+    """The message to the operator, if sources turned ill or well, and no more are expected to do so just now."""
+    turned = [state.turned or now for state in tx.sources.untold()] if settings.alerts else []
+    if not turned:
+        return []
+    is_due = is_time_to_tell(turned, undecided=bool(tx.sources.undecided(min(turned) + GATHERING)), now=now)
+    return [Work(step="alert", subject="operator")] if is_due else []
 
 
 def due_deliveries(tx: Tx, settings: Settings, now: datetime, is_held: Callable[[str], bool]) -> list[Work]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from publisher import health
 from publisher.config import Settings, SourceSettings
 from publisher.model import State, member_of, source_name
 from publisher.renderers import FILES
@@ -46,6 +47,7 @@ class SourceStatus:
     failures: int
     """In a row, until now."""
     error: str
+    """Why the last visit failed, or what is wrong although it went well."""
     feeds: int = 0
     """How many it lists."""
     hub: HubStatus | None = None
@@ -183,7 +185,7 @@ def _sources(tx: Tx, settings: Settings, now: datetime) -> list[SourceStatus]:
             feeds.setdefault(source_name(state.name), []).append(state)
     rows = []
     for name, source in settings.sources.items():
-        own = _source(source, states.get(name) or SourceState(name=name), counts.get(name, 0), hubs.get(name))
+        own = _source(tx, source, states.get(name) or SourceState(name=name), counts.get(name, 0), hubs.get(name))
         rows.append(_with_feeds(own, feeds[name]) if name in feeds else own)
     return rows
 
@@ -194,14 +196,14 @@ def feeds_of(tx: Tx, settings: Settings, name: str, now: datetime) -> list[Sourc
     states = [state for state in tx.sources.all() if state.plan and state.name.startswith(f"{name}/")]
     return [
         replace(
-            _source(source, state, counts.get(member_of(state.name), 0), hubs.get(state.name)),
+            _source(tx, source, state, counts.get(member_of(state.name), 0), hubs.get(state.name)),
             kind="feed",
         )
         for state in states
     ]
 
 
-def _source(source: SourceSettings, state: SourceState, entries: int, hub: HubStatus | None) -> SourceStatus:
+def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hub: HubStatus | None) -> SourceStatus:
     return SourceStatus(
         name=state.name,
         kind=source.kind,
@@ -210,16 +212,21 @@ def _source(source: SourceSettings, state: SourceState, entries: int, hub: HubSt
         visited=state.visited,
         next=state.next_at,
         failures=state.failures,
-        error="ended (410 Gone)" if state.gone else state.error,
+        error=_wrong(tx, state),
         hub=hub,
     )
 
 
+def _wrong(tx: Tx, state: SourceState) -> str:
+    last = tx.entries.last_moment(state.name) if state.ailment == health.SILENT else None
+    return state.error or health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+
+
 def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus:
     """How a list is: it is well when all of its feeds are."""
-    unwell = [feed for feed in feeds if feed.error or feed.gone]
+    unwell = [feed for feed in feeds if feed.error or feed.ailment]
     named = ", ".join(feed.url for feed in unwell[:_NAMED]) + (", …" if len(unwell) > _NAMED else "")
-    words = f"{len(unwell)} of {len(feeds)} feeds cannot be read: {named} (publisher source list {own.name})"
+    words = f"{len(unwell)} of {len(feeds)} feeds are unwell: {named} (publisher source list {own.name})"
     coming = [feed.next_at for feed in feeds if feed.next_at] + [own.next] * bool(own.next)
     return replace(
         own,

@@ -34,6 +34,7 @@ from publisher.config import Settings, load
 from publisher.errors import BadStatus, SourceError, Unfit, Unreachable
 from publisher.model import (
     Author,
+    Certificate,
     Cursor,
     Done,
     Enclosure,
@@ -643,17 +644,50 @@ def test_an_edit_makes_a_new_version_and_no_new_entry(blog: Blog) -> None:
 
 def test_a_visit_that_fails_changes_nothing_but_the_health(blog: Blog) -> None:
     blog.visit(harvest("a", cursor="1"))
-    before, entries = blog.state, blog.entries
+    before, entries, since = blog.state, blog.entries, blog.clock() + timedelta(hours=1)
     unreachable = blog.visit(Unreachable("no route", hint="look"))
     assert unreachable == Later("no route (look)", every(timedelta(hours=1), spread="blog").next(blog.clock()))
     again = blog.clock() + timedelta(hours=3)
     assert blog.visit(SourceError("no feed")) == Later("no feed", again)
     assert blog.entries == entries
-    assert blog.state == replace(before, tried=blog.clock(), failures=2, error="no feed", next_at=again)
+    assert blog.state == replace(before, tried=blog.clock(), failures=2, failing=since, error="no feed", next_at=again)
     assert blog.visit(Harvest(unchanged=True, cursor={"etag": "1"})) == Done("unchanged")
     assert CURSORS[-1] == {"etag": "1"}
     following = every(timedelta(hours=1), spread="blog").next(blog.clock())
     assert blog.state == replace(before, tried=blog.clock(), visited=blog.clock(), next_at=following)
+
+
+def test_a_source_is_ill_after_three_failures_and_well_after_one_visit(blog: Blog) -> None:
+    blog.visit(harvest("a"))
+    for ailment in ("", "", "failing", "failing"):
+        blog.visit(Unreachable("no route"))
+        assert blog.state.ailment == ailment
+    assert blog.state.turned == blog.clock() - timedelta(hours=1)
+    blog.visit(Harvest(unchanged=True))
+    assert (blog.state.ailment, blog.state.turned) == ("", blog.clock())
+
+
+def test_what_a_source_suffers_from_is_not_over_when_a_visit_fails(blog: Blog) -> None:
+    ends = blog.clock() + timedelta(days=3)
+    certificate = Certificate(begins=ends - timedelta(days=90), ends=ends)
+    blog.visit(replace(harvest("a"), certificate=certificate))
+    assert (blog.state.ailment, blog.state.expires) == ("certificate", ends)
+    blog.visit(Unreachable("no route"))
+    assert (blog.state.ailment, blog.state.expires) == ("certificate", ends)
+
+
+def test_a_source_that_falls_silent_is_ill_although_its_visits_go_well(blog: Blog) -> None:
+    start = blog.clock()
+    items = [Item(guid=str(day), title=str(day), published=start - timedelta(days=day)) for day in range(10)]
+    blog.visit(Harvest(items=tuple(items)))
+    blog.clock.now = start + timedelta(days=7)
+    blog.visit(Harvest(unchanged=True))
+    assert blog.state.ailment == ""
+    blog.clock.now = start + timedelta(days=9)
+    blog.visit(Harvest(unchanged=True))
+    assert blog.state.ailment == "silent"
+    blog.visit(Harvest(items=(Item(guid="new", title="new", published=blog.clock()), *items)))
+    assert blog.state.ailment == ""
 
 
 def test_a_server_that_asks_for_rest_gets_it(blog: Blog) -> None:
@@ -665,6 +699,7 @@ def test_a_source_that_is_gone_is_told_and_keeps_its_entries(blog: Blog) -> None
     blog.visit(harvest("a"))
     assert isinstance(blog.visit(Harvest(gone=True)), Never)
     assert blog.state.gone
+    assert blog.state.ailment == "ended"
     assert len(blog.entries) == 1
 
 

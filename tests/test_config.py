@@ -408,7 +408,8 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(faults: Faults) ->
         "config.yaml:24: publications.weekly.recipients: 'A@example.org' is listed twice",
         "config.yaml:25: publications.weekly.deliver.0: there is no channel 'outbx' (did you mean 'outbox'?)",
         "config.yaml:26: publications.static: this name is taken by the house itself "
-        "(as are static, api, image, status, health, bounces, websub, subscribe, confirm, preferences, unsubscribe)",
+        "(as are static, api, image, status, health, bounces, websub, subscribe, confirm, preferences, "
+        "unsubscribe, alerts)",
         "config.yaml:27: secret_key: must be text, not a list",
         "config.yaml:28: secret_key: is written twice (first in line 27)",
         "config.yaml:29: retry.attempts: must be at least 1, not '0'",
@@ -578,7 +579,6 @@ LATER = {
     "publications.weekly.digest.approve",
     "channels.team.kind",
     "tracking",
-    "alerts",
     "metrics",
 }
 

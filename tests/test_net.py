@@ -831,6 +831,23 @@ def test_a_certificate_in_the_systems_store_is_trusted(trusting: Net, tls: ssl.S
     assert server.connections == 1
 
 
+def test_an_answer_tells_until_when_the_certificate_is_valid_also_on_a_kept_connection(
+    trusting: Net, tls: ssl.SSLContext
+) -> None:
+    with serving(ok(), tls=tls) as server:
+        told = [trusting.get(f"https://localhost:{server.port}/").certificate for _ in range(3)]
+    assert server.connections == 1
+    assert told == [told[0]] * 3
+    assert told[0]
+    assert told[0].ends - told[0].begins == timedelta(days=2)
+    assert abs(told[0].ends - datetime.now(UTC)) <= timedelta(days=2)
+
+
+def test_an_answer_without_tls_has_no_certificate(net: Net) -> None:
+    with serving(ok()) as server:
+        assert net.get(server.url).certificate is None
+
+
 def test_a_certificate_for_another_name_is_refused(trusting: Net, tls: ssl.SSLContext) -> None:
     with serving(ok(), tls=tls) as server, pytest.raises(Unreachable, match=r"not valid for '127\.0\.0\.1'"):
         trusting.get(f"https://127.0.0.1:{server.port}/")

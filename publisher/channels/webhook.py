@@ -17,7 +17,7 @@ from pydantic import Field
 from publisher.channels import Receipts, Way, unsendable
 from publisher.errors import AddressRefused, BadStatus, ChannelError, ChannelGone, NetError, RenderError
 from publisher.mime import bare_address
-from publisher.model import Issue, Parcel, Receipt, Verdict
+from publisher.model import ALERTS, Issue, Parcel, Receipt, Verdict
 from publisher.net import Net
 from publisher.options import Duration, LocalPath, Secret
 
@@ -104,7 +104,12 @@ class Webhook:
         recipient = {"recipient": _recipient(parcel)} if self.each_recipient else {}
         if template:
             return template.render(issue, payload=payload, **recipient).encode()
-        event = {"type": "issue.published", "timestamp": issue.created.isoformat(), "data": payload, **recipient}
+        event = {
+            "type": "alert" if issue.publication.name == ALERTS else "issue.published",
+            "timestamp": issue.created.isoformat(),
+            "data": payload,
+            **recipient,
+        }
         return json.dumps(event, ensure_ascii=False).encode()
 
     def _headers(self, parcel: Parcel, body: bytes) -> Mapping[str, str]:

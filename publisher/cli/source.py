@@ -82,6 +82,20 @@ def try_(
     return typer.echo(_to_write_down(tried))
 
 
+@cli.command()
+def accept(name: Annotated[str, typer.Argument(help="A source of the configuration.")]) -> None:
+    """Take at the next visit what a source has now, although the page looks different from what it was.
+
+    What is dated after the last visit that went well is news; all else on it is published, and not mailed.
+
+    Example: publisher source accept council
+    """
+    with house() as app:
+        if not app.accept(name):
+            end(f"there is no source {name!r} that was ever visited (publisher source list)", WRONG)
+    typer.echo(f"The next visit to {name} takes what is there; publisher collect {name} makes it now.")
+
+
 def _show_items(tried: Tried) -> None:
     items, trial = tried.trial.items, tried.trial
     rows = [

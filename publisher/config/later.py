@@ -8,7 +8,6 @@ from publisher.config.places import Place
 
 _LATER = {
     "tracking",
-    "alerts",
     "metrics",
     "publications.*.digest.approve",
     "channels.*.kind=chat",

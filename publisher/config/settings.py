@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -171,6 +172,11 @@ class SourceSettings(Defaults, _OfKind):
 
     title: str = Field(default="", description="What it is called; left out: what it calls itself.")
     private: bool = Field(default=False, description="It may be at a private address.")
+    robots: Literal["obey", "ignore"] = Field(
+        default="obey",
+        description="Whether pages and articles are left alone where robots.txt asks for it; with `private` it is not "
+        "looked at.",
+    )
 
     @property
     def interval(self) -> timedelta | None:
@@ -413,6 +419,15 @@ class BounceSettings(_Part):
         return getattr(self, name) if name in type(self).model_fields else None
 
 
+class AlertSettings(_Part):
+    """Who is told when a source turns ill, and when it is well again."""
+
+    deliver: Some[ChannelName] = Field(description="The names of the channels that the messages leave by.")
+    recipients: Once[MailAddress] = Field(
+        default=(), description="Who gets them, on channels that speak to persons: ops@example.org."
+    )
+
+
 class RetrySettings(_Part):
     """How long we try to deliver."""
 
@@ -450,8 +465,22 @@ class Settings(_Part):
     subscriptions: SubscriptionSettings | None = Field(
         default=None, description="How readers subscribe; left out: nobody can sign up."
     )
+    alerts: AlertSettings | None = Field(
+        default=None, description="Who is told when a source turns ill, and when it is well again; left out: nobody."
+    )
     retry: RetrySettings = Field(default=RetrySettings(), description="How long we try to deliver.")
     log: LogSettings = Field(default=LogSettings(), description="What is told while it runs.")
+
+    @field_validator("alerts")
+    @classmethod
+    def _alerts_reach_somebody(cls, alerts: AlertSettings | None, info: ValidationInfo) -> AlertSettings | None:
+        channels: Mapping[str, ChannelSettings] = info.data.get("channels", {})
+        personal = (
+            [name for name in alerts.deliver if name in channels and channels[name].options.personal] if alerts else []
+        )
+        if alerts and personal and not alerts.recipients:
+            raise ValueError(f"needs recipients: the channel {personal[0]!r} speaks to persons, and nobody is named")
+        return alerts
 
     @model_validator(mode="after")
     def _complete(self, info: ValidationInfo) -> Self:

@@ -21,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from publisher.model import ALERTS
 from publisher.options import Duration, WebAddress, duration, spell
 from publisher.timetable import EACH_ENTRY, time_zone, timetable
 
@@ -31,7 +32,7 @@ ADAPTIVE = "adaptive"
 _NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _RESERVED = (
     "static", "api", "image", "status", "health", "bounces", "websub", "subscribe", "confirm", "preferences",
-    "unsubscribe",
+    "unsubscribe", ALERTS,
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from threading import Lock
 
 from publisher.config import ChannelSettings, Settings
 from publisher.mime import message_id
-from publisher.model import Entry, Issue, Parcel, Publication, Subscriber
+from publisher.model import ALERTS, Entry, Issue, Parcel, Publication, Subscriber
 from publisher.renderers import DigestRenderer, digest
 from publisher.selection import Rules
 from publisher.store import IssueRow, Leased, Store
@@ -40,12 +40,13 @@ class Packer:
             RenderError: its issue cannot be rendered for this reader.
             StoreError: its issue cannot be read.
         """
-        subscriber = self._reader(row)
+        found = self._found(row)
+        subscriber = Subscriber(address=row.recipient) if found.publication.name == ALERTS else self._reader(row)
         return Parcel(
             delivery=row.id,
             recipient=row.recipient,
             message_id=message_id(row.issue, self._name, row.recipient, self._host, self.secret),
-            issue=self._issue_for(row, subscriber),
+            issue=self._issue_for(found, subscriber),
             subscriber=subscriber,
             token=token("bounce", row.id, self.secret),
         )
@@ -62,13 +63,18 @@ class Packer:
             language=row.language,
         )
 
-    def _issue_for(self, row: Leased, subscriber: Subscriber) -> Issue:
-        """The issue as it is for all; or, where its template looks at who reads it, as it is for one of them."""
+    def _found(self, row: Leased) -> Issue:
+        """The issue as it is for all."""
         with self._lock:
             if self._issue is None or self._issue.id != row.issue:
                 self._issue = self._looked_up(row.issue)
-            issue, rendering = self._issue, self._rendering(self._issue.publication.name)
-        if not rendering or not self._personal:
+            return self._issue
+
+    def _issue_for(self, issue: Issue, subscriber: Subscriber) -> Issue:
+        """The issue as it is for all; or, where its template looks at who reads it, as it is for one of them."""
+        with self._lock:
+            rendering = self._rendering(issue.publication.name)
+        if not rendering or not self._personal or not issue.number:
             return issue
         documents = rendering.render(issue, subscriber)
         subject = next(document.text for document in documents if document.name == "subject.txt")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from publisher.model import Document, Issue, Publication, Selection, Site, Subscriber
 
 if TYPE_CHECKING:
+    from publisher.health import Complaint
     from publisher.templating import Templates
 
 Subject = TypeVar("Subject", Selection, Issue, contravariant=True)  # noqa: PLC0105 - the word is what counts
@@ -39,6 +41,25 @@ class NoticeRenderer(Protocol):
                 asks whether they want to be reached at this address.
             titles: of the publications that it is about.
             link: where the reader goes on.
+
+        Raises:
+            RenderError: a template cannot be used; the message names it and the line.
+        """
+        ...
+
+
+class AlertRenderer(Protocol):
+    """Makes the documents of a message to the operator."""
+
+    def render(
+        self, site: Site, *, ill: Sequence[Complaint], well: Sequence[tuple[str, str]], created: datetime
+    ) -> tuple[Document, ...]:
+        """Render.
+
+        Args:
+            ill: the sources that turned ill.
+            well: name and title of each that is well again.
+            created: when it is written.
 
         Raises:
             RenderError: a template cannot be used; the message names it and the line.
@@ -117,6 +138,13 @@ def notice(templates: Templates) -> NoticeRenderer:
     from publisher.renderers.notices import Notice
 
     return Notice(templates)
+
+
+def alert(templates: Templates) -> AlertRenderer:
+    """What makes the documents of a message to the operator: the same as a notice's."""
+    from publisher.renderers.alerts import Alert
+
+    return Alert(templates)
 
 
 def front(templates: Templates, site: Site, publications: Iterable[Selection]) -> Document:

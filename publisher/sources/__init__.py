@@ -25,6 +25,10 @@ class Source(Protocol):
     pushed: ClassVar[bool] = False
     """Its entries are sent to us and it is never visited; a kind that does not say so is."""
 
+    awaited: ClassVar[bool] = True
+    """It has a rhythm of its own, and the operator does not know when it falls silent; a kind that does not say so has.
+    """
+
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the source.
 

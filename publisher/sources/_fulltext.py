@@ -34,6 +34,7 @@ from publisher.errors import BadStatus, PublisherError, SourceError
 from publisher.html import plain
 from publisher.model import Cursor, Harvest, Item
 from publisher.net import Net
+from publisher.sources._robots import polite
 
 _MOST = 20
 """Articles of one visit."""
@@ -93,7 +94,7 @@ def whole(item: Item, net: Net) -> Item:
         NetError: no answer to work with.
         SourceError: there is no article in it.
     """
-    answer = net.get(item.link)
+    answer = polite(net).get(item.link)
     if answer.media_type not in _PAGE_TYPES:
         raise SourceError(f"{answer.url}: {answer.media_type} is not a web page")
     found = confined("publisher.sources._article:read", answer.body, answer.charset, answer.url, cpu=_CPU)

@@ -29,6 +29,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from itertools import pairwise
 from math import log2
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +44,7 @@ from publisher.sources._dates import is_date, read_date, without_date
 from publisher.sources._outline import Node, Outline, joined, word_set
 from publisher.sources._pager import leads_to_page, older
 from publisher.sources._records import told_as_data
+from publisher.sources._stand_in import is_rich, stand_in
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -80,12 +82,6 @@ _MORE = re.compile(
 )
 _MORE_LENGTH = 50
 _ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
-_ERROR_PAGE = re.compile(
-    r"^(error|http|fehler|erreur)?\s*(40[0134]|410|50[0234])\b\W*(error|$)|not found|nicht gefunden|introuvable"
-    r"|no encontrad|non trovata|access denied|403 forbidden|just a moment|attention required"
-    r"|are you (a )?(human|robot)|(service|temporarily) unavailable",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +143,8 @@ class Listing:
     """The address of the page that goes on with the list; empty where it has no other."""
     maps: tuple[str, ...] = ()
     """In place of items: the addresses of the sitemaps that an index names."""
+    shape: str = ""
+    """Differs when the list stands elsewhere on the page, or in other elements; empty where selectors named it."""
 
 
 def find(html: str, url: str, select: Selectors | None = None) -> Listing:
@@ -165,10 +163,18 @@ def find(html: str, url: str, select: Selectors | None = None) -> Listing:
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
     title = _page_title(tree)
-    items, way = (_selected(tree, outline, select), "selectors") if select else _discovered(tree, outline, title)
+    items, way, shape = (_selected(tree, outline, select), "selectors", "") if select else _discovered(tree, outline)
+    if found := stand_in(tree, url, is_list=bool(items) if select else is_rich(items)):
+        raise SourceError(f"{url}: this looks like {found.what}", hint=found.hint)
     if not items:
-        raise _nothing(tree, url, title, select)
-    return Listing(title, tuple(replace(item, language=outline.language) for item in items), way, older(tree, outline))
+        raise _nothing(tree, url, select)
+    return Listing(
+        title,
+        tuple(replace(item, language=outline.language) for item in items),
+        way,
+        older(tree, outline),
+        shape=shape,
+    )
 
 
 def _page_title(tree: LexborHTMLParser) -> str:
@@ -176,12 +182,8 @@ def _page_title(tree: LexborHTMLParser) -> str:
     return " ".join(title.text().split()) if title else ""
 
 
-def _nothing(tree: LexborHTMLParser, url: str, title: str, select: Selectors | None) -> SourceError:
+def _nothing(tree: LexborHTMLParser, url: str, select: Selectors | None) -> SourceError:
     """What to say of a page on which nothing was found."""
-    if _looks_like_error(tree, title):
-        return SourceError(f"{url}: this looks like an error page ({title!r})", hint="open the address in a browser")
-    if tree.css_first("input[type=password]"):
-        return SourceError(f"{url}: this page asks for a password", hint="name a page that anybody may read")
     if select:
         matched = len(tree.css(split_selector(select.item)[0]))
         message = f"{url}: select.item ({select.item}) matches {matched} elements, none of them with a title and a link"
@@ -190,12 +192,6 @@ def _nothing(tree: LexborHTMLParser, url: str, title: str, select: Selectors | N
         f"{url}: no list of articles was found on this page",
         hint="name the page that lists the news, or say with `select` what one item of its list is",
     )
-
-
-def _looks_like_error(tree: LexborHTMLParser, title: str) -> bool:
-    heading = tree.css_first("h1")
-    texts = (title, heading.text() if heading else "")
-    return any(len(text) < 80 and _ERROR_PAGE.search(text) for text in texts)
 
 
 def _distinct(items: Iterable[Item]) -> list[Item]:
@@ -255,16 +251,29 @@ _H_ENTRY = {
 """Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
 
 
-def _discovered(tree: LexborHTMLParser, outline: Outline, title: str) -> tuple[list[Item], str]:
-    """The items, and how they were found."""
-    if _looks_like_error(tree, title):
-        return [], ""
-    found = _best_list(outline)
+def _discovered(tree: LexborHTMLParser, outline: Outline) -> tuple[list[Item], str, str]:
+    """The items, how they were found, and the shape of the list."""
+    best = _best_list(outline)
+    found = best.items if best else []
+    shape = _shape(outline, best) if best else ""
     data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))
     for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
-            return _completed(told, found), way
-    return found, "repeated structure"
+            return _completed(told, found), way, shape
+    return found, "repeated structure", shape
+
+
+def _shape(outline: Outline, found: _List) -> str:
+    """A mark of where on a page a list stands: of the tags and classes around its items, and the tags down to a title.
+
+    Classes within an item tell of that item, and are others tomorrow.
+    """
+    first = found.spans[0]
+    steps, node = [], first.lead.node if first.lead else None
+    while node and node.parent:
+        steps.append(node.tag if node.at >= first.start else ".".join((node.tag, *node.classes)))
+        node = node.parent
+    return sha256(">".join(steps).encode(errors="replace")).hexdigest()[:8]
 
 
 def _agree(told: Sequence[Item], found: Sequence[Item]) -> bool:
@@ -287,14 +296,14 @@ def _filled(item: Item, other: Item) -> Item:
     )
 
 
-def _best_list(outline: Outline) -> list[Item]:
+def _best_list(outline: Outline) -> _List | None:
     groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
     lists = [found for group in groups for found in _lists(outline, group)]
     best = max(lists, key=lambda found: found.score, default=None)
     if not best or not best.believable:
         scattered = (_scattered(outline, group) for group in _by_address(outline))
         best = max(scattered, key=lambda found: found.score, default=None)
-    return best.items if best and best.believable and not _is_article(outline, best.spans) else []
+    return best if best and best.believable and not _is_article(outline, best.spans) else None
 
 
 @dataclass(frozen=True, slots=True)

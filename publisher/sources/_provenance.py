@@ -187,7 +187,11 @@ class _Proposal:
         if not found or len({place.attribute for _, place in found}) > 1:
             return ""
         for css in _steps([place.node for _, place in found]):
-            if all((hit := raw.css_first(css)) and hit.mem_id == place.node.mem_id for raw, place in found):
+            try:
+                hits = [raw.css_first(css) for raw, _ in found]
+            except SelectolaxError:  # as above
+                continue
+            if all(hit and hit.mem_id == place.node.mem_id for hit, (_, place) in zip(hits, found, strict=True)):
                 return css + _attribute(found[0][1])
         return ""
 

@@ -42,11 +42,12 @@ def visit(url: str, known: Cursor, net: Net, headers: Mapping[str, str] | None =
         raise
     moved = answer.moved_to or remembered
     if answer.status == 304:
-        return Harvest(unchanged=True, cursor={**known, "url": moved}, hints=freshness(answer))
+        cursor = {**known, "url": moved}
+        return Harvest(unchanged=True, cursor=cursor, hints=freshness(answer), certificate=answer.certificate)
     digest = sha256(answer.body).hexdigest()
     cursor = {**known, "url": moved, "etag": answer.etag, "modified": answer.modified, "digest": digest}
     if digest == known.get("digest"):
-        return Harvest(unchanged=True, cursor=cursor, hints=freshness(answer))
+        return Harvest(unchanged=True, cursor=cursor, hints=freshness(answer), certificate=answer.certificate)
     return Found(answer, cursor)
 
 

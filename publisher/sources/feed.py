@@ -96,6 +96,7 @@ def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
         link=read["link"],
         notes=tuple(read["notes"]),
         hints=hints(cursor, freshness(found.answer)),
+        certificate=found.answer.certificate,
         hub=_hub(read, found.answer),
     )
 

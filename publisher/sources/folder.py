@@ -49,6 +49,7 @@ class Folder:
     """Files on this machine: each one an entry."""
 
     kind: ClassVar[str] = "folder"
+    awaited: ClassVar[bool] = False
 
     path: Annotated[LocalPath, Field(description="The folder.", examples=["content/notes"])]
     pattern: Annotated[

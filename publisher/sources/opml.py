@@ -39,6 +39,7 @@ class Opml:
     """A list of feeds (OPML), in a file or on the web; what is put on it or taken off it is followed."""
 
     kind: ClassVar[str] = "opml"
+    awaited: ClassVar[bool] = False
 
     path: Annotated[LocalPath | None, Field(description="The file; or give a `url`.", examples=["planet.opml"])] = None
     url: Annotated[

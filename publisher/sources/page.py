@@ -13,7 +13,7 @@ from pydantic import Field
 
 from publisher.charset import decoded
 from publisher.confine import confined
-from publisher.errors import PublisherError, SourceError
+from publisher.errors import Held, PublisherError, SourceError
 from publisher.model import Cursor, Harvest, Item
 from publisher.net import Answer, Net
 from publisher.options import WebAddress
@@ -21,11 +21,15 @@ from publisher.sources import Trial, _listing, _sitemap
 from publisher.sources._fulltext import FullText, with_texts
 from publisher.sources._listing import Selectors
 from publisher.sources._manners import freshness
+from publisher.sources._robots import polite
+from publisher.sources._stand_in import led_astray
 from publisher.sources._visit import visit
 
 _CPU = timedelta(seconds=4)
 """A page of a megabyte takes less than a second; nested elements cost an HTML parser their number squared."""
 _MOST_PAGES = 5
+_SEVERAL = 3
+"""Where fewer were listed, all of them may well be gone."""
 _NAME_PAGE = "name the page that lists the news"
 _FEED_TYPES = ("application/rss+xml", "application/atom+xml", "application/feed+json")
 _PAGE_TYPES = (
@@ -64,21 +68,23 @@ class Page:
         """Visit the page.
 
         Where nothing on it was there at the last visit, as at the first one, the pages with the older articles are read
-        too, five in all at most.  The cursor is that of ``visit`` and of ``with_texts``, and ``links`` (digests of
-        those on the first page) and ``ends`` (not empty where the page was seen to say where it ends).
+        too, five in all at most.  The cursor is that of ``visit`` and of ``with_texts``, ``links`` (digests of those on
+        the first page), ``shape`` (of its list) and ``ends`` (not empty where the page was seen to say where it ends).
 
         Of a page that breaks off before its end, as when its maker died over it, the last item is not taken, for it may
         be the half of one, and no validators are kept.
 
         Raises:
             NetError: no answer to work with.
-            SourceError: the answer is no page, or lists nothing.
+            Held: all that is listed is new, and stands elsewhere on the page: it may not be the list any more.
+            SourceError: the answer is no page, lists nothing, or stands in for the page.
         """
-        known = cursor or {}
+        known, net = cursor or {}, polite(net)
         visited = visit(self.url, known, net)
         if isinstance(visited, Harvest):
             return visited
         first = self._listed(visited.answer)
+        self._refuse_other_shape(first, known)
         notes: list[str] = []
         is_whole = not (known.get("ends") and _breaks_off(visited.answer))
         if not is_whole:
@@ -96,13 +102,15 @@ class Page:
             items=tuple(items.values()),
             cursor={
                 **visited.cursor,
-                "links": " ".join(map(_mark, first.items)),
+                "links": first.marks,
+                "shape": first.shape,
                 "ends": known.get("ends") or ("1" if _ends(visited.answer) else ""),
                 **({} if is_whole and not first.maps else _FORGOTTEN),
             },
             title=first.title,
             link=first.url,
             notes=tuple(notes),
+            certificate=visited.answer.certificate,
             hints=freshness(visited.answer),
         )
         return with_texts(harvest, known, net, first.url) if self.full_text else harvest
@@ -114,7 +122,7 @@ class Page:
             NetError: no answer to work with.
             SourceError: the answer is no page, or lists nothing.
         """
-        answer = net.get(self.url)
+        answer = polite(net).get(self.url)
         page = self._listed(answer)
         if page.maps:
             harvest = self.fetch(None, net)
@@ -125,9 +133,24 @@ class Page:
 
     def _listed(self, answer: Answer) -> _Listed:
         _refuse_other_types(answer)
+        if found := led_astray(self.url, answer.url):
+            raise SourceError(f"{answer.url}: this looks like {found.what}", hint=found.hint)
         select = self.select.given() if self.select else None
         found = confined(f"{__name__}:read", answer.body, answer.charset, answer.url, select, cpu=_CPU)
         return _Listed(**found | {"url": answer.url, "items": tuple(map(_item, found["items"]))})
+
+    def _refuse_other_shape(self, first: _Listed, known: Cursor) -> None:
+        """Let the operator look first where nothing that was known is listed, and the list is another one.
+
+        A redesign that keeps some of the links is none of ours; new links where the old ones stood are a busy week.
+        """
+        before = known.get("links", "").split()
+        moved = first.shape and known.get("shape") and first.shape != known["shape"]
+        if moved and len(before) >= _SEVERAL and first.is_new(before):
+            raise Held(
+                f"{first.url}: the page looks different, and lists nothing that it listed before",
+                hint="`publisher source test` shows what would be taken now, `publisher source accept` takes it",
+            )
 
     def _opened(self, url: str, first: _Listed, net: Net, notes: list[str]) -> _Listed | None:
         """What another page lists that the first one leads to; None where it cannot be read, which is noted."""
@@ -143,8 +166,8 @@ class Page:
 
     def _older(self, first: _Listed, known: Cursor, net: Net, notes: list[str]) -> Iterator[_Listed]:
         """The pages after the first, as long as all that is listed is new."""
-        marks, page, seen = set(known.get("links", "").split()), first, {first.url}
-        while page.older not in {"", *seen} and len(seen) < _MOST_PAGES and marks.isdisjoint(map(_mark, page.items)):
+        before, page, seen = known.get("links", "").split(), first, {first.url}
+        while page.older not in {"", *seen} and len(seen) < _MOST_PAGES and page.is_new(before):
             seen.add(page.older)
             following = self._opened(page.older, first, net, notes)
             if following is None:
@@ -167,6 +190,16 @@ class _Listed(NamedTuple):
     way: str
     older: str
     maps: Sequence[str]
+    shape: str
+
+    @property
+    def marks(self) -> str:
+        """Digests of its links."""
+        return " ".join(map(_mark, self.items))
+
+    def is_new(self, before: Sequence[str]) -> bool:
+        """Whether it lists none of those links."""
+        return set(before).isdisjoint(map(_mark, self.items))
 
 
 def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) -> dict[str, Any]:
@@ -192,6 +225,7 @@ def read(body: bytes, charset: str, url: str, select: Mapping[str, str] | None) 
         "way": listing.way,
         "older": listing.older,
         "maps": listing.maps,
+        "shape": listing.shape,
     }
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from publisher.model import Entry, Item
+from publisher.model import Entry, Item, member_of, source_name
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
 from publisher.store.rows import Arrival, Known, Twin, Waiting, Young
@@ -300,6 +300,10 @@ class Entries(Concern):
             newest = newest.where(entries.c.member == member, entries.c.member != "")
         ordered = newest.order_by(entries.c.moment.desc(), entries.c.number.desc()).limit(limit)
         return list(self._connection.scalars(ordered))
+
+    def last_moment(self, visited: str) -> datetime | None:
+        """When the newest entry of a source, or of a feed that it lists, was published."""
+        return next(iter(self.moments(source_name(visited), 1, member=member_of(visited))), None)
 
     def young(self, sources: Collection[str], after: datetime) -> tuple[Young, ...]:
         """The news that arrived in these sources after a moment, in order of arrival; without what was edited so often

@@ -49,11 +49,15 @@ class SourceState:
     url: str = ""
     """Where it is, if the configuration does not say so: a feed that a list names."""
     ailment: str = ""
-    """What the operator should know; empty: it is well."""
+    """What it suffers from, in one word (``health``); empty: it is well."""
     told: str = ""
-    """The ailment that the operator was told of last."""
+    """The ailment that the operator was told of last; written by ``Sources.tell`` only."""
     expires: datetime | None = None
     """When the certificate of its server does."""
+    failing: datetime | None = None
+    """Since when its visits fail; None: they do not."""
+    turned: datetime | None = None
+    """When the ailment became what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from sqlalchemy import Executable, Row, bindparam, case, func, select, update
 from publisher.model import ListedFeed
 from publisher.store.concern import Concern, chunks, insert_for
 from publisher.store.rows import Due, SourceState
-from publisher.store.tables import sources
+from publisher.store.tables import UNTOLD, sources
 
 _HAIR = timedelta(microseconds=1)
 _OTHERS = ("name", "plan", "url", "told")
@@ -54,6 +54,26 @@ class Sources(Concern):
         """Write a state, be it new or not."""
         self._upsert(sources, _row(state))
 
+    def untold(self, *, hold: bool = False) -> list[SourceState]:
+        """Those whose ailment is not what the operator was told of last, by name.
+
+        Args:
+            hold: nobody else gets them so before this transaction ends, and then not those that were told of in it.
+        """
+        found = select(sources).where(UNTOLD).order_by(sources.c.name)
+        return [_state(row) for row in self._connection.execute(found.with_for_update() if hold else found)]
+
+    def tell(self, states: Collection[SourceState]) -> None:
+        """Note that the operator was told of these as they are here, however they are by now."""
+        for state in states:
+            named = update(sources).where(sources.c.name == state.name)
+            self._connection.execute(named.values(told=state.ailment))
+
+    def undecided(self, until: datetime) -> list[str]:
+        """The names of those that fail, of which there is nothing to tell yet, and which are visited again by then."""
+        fails = (sources.c.plan != "", sources.c.failures > 0, ~UNTOLD, sources.c.next_at <= until)
+        return list(self._connection.scalars(select(sources.c.name).where(*fails)))
+
     def visited(self, state: SourceState) -> None:
         """Write how a visit left a source.
 
@@ -87,6 +107,15 @@ class Sources(Concern):
                 index_elements=["name"], set_={"plan": plan, "next_at": next_at}
             )
             self._connection.execute(insert, rows)
+
+    def accept(self, name: str, now: datetime) -> bool:
+        """Forget how something was visited last, as if its options had changed, and let it be visited now.
+
+        Returns:
+            False where it was never visited.
+        """
+        named = update(sources).where(sources.c.name == name, sources.c.visited.is_not(None))
+        return self._connection.execute(named.values(fingerprint="", next_at=now)).rowcount == 1
 
     def hasten(self, name: str, now: datetime, between: timedelta) -> None:
         """Let one be visited at once that is well and is visited at all; so long lies between two visits.

@@ -165,9 +165,13 @@ sources = Table(
     Column("told", Words, nullable=False, server_default=""),
     # When the certificate of its server does.
     Column("expires", Moment),
+    # Since when its visits fail; NULL: they do not.
+    Column("failing", Moment),
+    # When the ailment became what it is.
+    Column("turned", Moment),
 )
-_untold = sources.c.ailment != sources.c.told
-Index("ix_sources_untold", sources.c.name, sqlite_where=_untold, postgresql_where=_untold)
+UNTOLD = sources.c.ailment != sources.c.told
+Index("ix_sources_untold", sources.c.name, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
 
 hubs = Table(
     "hubs",

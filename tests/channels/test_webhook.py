@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import re
 import socket
 import socketserver
@@ -161,6 +162,14 @@ def test_an_issue_without_its_record_is_broken(hook: HTTPServer, net: Net) -> No
     receipt = send_one(channel(hook), net, make_parcel(issue=bare))
     assert receipt.verdict is Verdict.BROKEN
     assert receipt.detail.startswith("weekly, issue 3: no issue.json")
+
+
+def test_a_message_to_the_operator_is_no_issue_that_was_published(hook: HTTPServer, net: Net) -> None:
+    issue = make_issue(0)
+    for name in ("weekly", "alerts"):
+        told = replace(issue, publication=replace(issue.publication, name=name))
+        send_one(channel(hook), net, make_parcel(issue=told))
+    assert [json.loads(asked.data)["type"] for asked, _ in hook.log] == ["issue.published", "alert"]
 
 
 # --- one request for each recipient ----------------------------------------------------------------------------------

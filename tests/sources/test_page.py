@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from waiting import done_in
 from werkzeug import Request, Response
 
-from publisher.errors import BadStatus, SourceError
+from publisher.errors import BadStatus, Held, SourceError
 from publisher.model import Cursor, Harvest
 from publisher.net import Net
 from publisher.sources._dates import is_date, read_date, without_date
@@ -75,6 +75,125 @@ def test_a_page_put_into_one_form_for_all_of_it_gives_the_same(case: str) -> Non
             find(wrapped, URL)
     else:
         assert [item["title"] for item in expected] == [title for title, _ in listed(wrapped)]
+
+
+# --- pages that stand in for others ----------------------------------------------------------------------------------
+
+NEWS = [(f"/news/{n}", f"Report number {n} on the building of the bridge") for n in range(5)]
+
+
+def rich(title: str = "News", extra: str = "", heading: str = "") -> str:
+    """A page that lists news, with something else on it."""
+    rows = "".join(f"<li><h3><a href='{a}'>{t}</a></h3><p>{t} was read by all of them.</p></li>" for a, t in NEWS)
+    return f"<html><head><title>{title}</title>{extra}</head><body>{extra}{heading}<ul>{rows}</ul></body></html>"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "<form action=/login><input name=user><input type=password></form>",
+        "<script src=/cdn-cgi/challenge-platform/scripts/jsd/main.js></script>",
+        "<form action=/comment><div class=g-recaptcha></div><input type=email></form>",
+        "<form action=/consent/save><button>I agree</button></form>",
+        "<noscript>Please enable JavaScript for the map.</noscript>",
+        "<meta http-equiv=refresh content='300'>",
+        "<meta http-equiv=refresh content='0; url=/news/#top'>",
+    ],
+)
+def test_a_page_of_news_may_have_a_login_box_a_captcha_and_a_cookie_banner(extra: str) -> None:
+    assert len(listed(rich(extra=extra))) == 5
+
+
+@pytest.mark.parametrize("title", ["Wartungsarbeiten – Stadtwerke", "Login service news", "Road maintenance"])
+def test_a_page_of_news_may_be_about_maintenance_or_logging_in(title: str) -> None:
+    assert len(listed(rich(title))) == 5
+
+
+@pytest.mark.parametrize(
+    ("title", "extra"),
+    [
+        ("Sign in", "<input type=password>"),
+        ("Siden ble ikke funnet", ""),
+        ("Attention Required! | Cloudflare", ""),
+        ("News", "<div id=cf-error-details></div>"),
+    ],
+)
+def test_certain_signs_count_whatever_is_listed_also_with_selectors(title: str, extra: str) -> None:
+    for select in ({}, {"item": "li"}):
+        with pytest.raises(SourceError, match="this looks like"):
+            listed(rich(title, extra), **select)
+
+
+def test_what_selectors_find_is_a_list_whatever_else_is_on_the_page() -> None:
+    links = "".join(f"<li><a href='{address}'>{title}</a></li>" for address, title in NEWS)
+    html = f"<body><form><input type=password></form><ul>{links}</ul></body>"
+    assert len(listed(html, item="li")) == 5
+    with pytest.raises(SourceError, match="asks for a password"):
+        listed(html)
+
+
+@pytest.mark.parametrize("target", ["/login?next=/news", "/account/sign-in", "/wp-login.php"])
+def test_a_page_that_leads_to_a_login_is_no_list(web_site: WebSite, target: str) -> None:
+    web_site.pages["/news"] = Answer(status=302, headers={"Location": target})
+    web_site.pages[target] = Answer(rich().encode(), headers={"Content-Type": "text/html"})
+    with pytest.raises(SourceError, match="a login form, to which we were led"):
+        Page(url=f"{web_site.url}/news").fetch(None, Net(private=True))
+
+
+@given(st.text(max_size=300), st.sampled_from(["title", "h1", "p", "meta http-equiv=refresh content=", "form"]))
+def test_no_page_breaks_the_search_for_signs(text: str, tag: str) -> None:
+    html = f"<html><head><meta http-equiv=Refresh content='0;url={text}'></head><body><{tag}>{text}</{tag}></body>"
+    with contextlib.suppress(SourceError):
+        find(html, URL)
+
+
+# --- redesigns -------------------------------------------------------------------------------------------------------
+
+REDESIGNS = GOLDEN.parent / "redesigns"
+
+
+def visited(web_site: WebSite, html: str, cursor: Cursor | None, **options: Any) -> Harvest:
+    web_site.pages["/"] = Answer(html.encode(), headers={"Content-Type": "text/html"})
+    return TypeAdapter(Page).validate_python({"url": web_site.url + "/", **options}).fetch(cursor, Net(private=True))
+
+
+def redesign(case: str) -> tuple[str, str]:
+    return (REDESIGNS / case / "before.html").read_text(), (REDESIGNS / case / "after.html").read_text()
+
+
+def test_a_redesign_that_lists_nothing_of_what_was_there_is_held_until_the_operator_has_looked(
+    web_site: WebSite,
+) -> None:
+    before, after = redesign("other_links")
+    known = visited(web_site, before, None).cursor
+    for _ in range(2):
+        with pytest.raises(Held, match="looks different") as caught:
+            visited(web_site, after, known)
+    assert "publisher source accept" in caught.value.hint
+    assert len(visited(web_site, after, None).items) == 3
+
+
+def test_a_redesign_that_lists_some_of_what_was_there_is_not_held(web_site: WebSite) -> None:
+    before, after = redesign("some_old_links")
+    assert len(visited(web_site, after, visited(web_site, before, None).cursor).items) == 3
+
+
+def test_new_links_where_the_old_ones_stood_are_not_held(web_site: WebSite) -> None:
+    before, _ = redesign("other_links")
+    known = visited(web_site, before, None).cursor
+    assert len(visited(web_site, before.replace("/news/", "/news/2027/"), known).items) == 4
+
+
+def test_selectors_say_what_the_list_is_so_that_nothing_is_held(web_site: WebSite) -> None:
+    before, after = redesign("other_links")
+    known = visited(web_site, before, None, select={"item": "article, .tile"}).cursor
+    assert len(visited(web_site, after, known, select={"item": "article, .tile"}).items) == 3
+
+
+def test_a_page_that_was_known_before_shapes_were_kept_is_not_held(web_site: WebSite) -> None:
+    before, after = redesign("other_links")
+    known = {name: value for name, value in visited(web_site, before, None).cursor.items() if name != "shape"}
+    assert len(visited(web_site, after, known).items) == 3
 
 
 # --- shapes of lists -------------------------------------------------------------------------------------------------
@@ -180,7 +299,7 @@ def test_titles_that_only_begin_like_an_error_or_like_read_more_are_titles() -> 
     assert [title for title, _ in listed(f"<ul>{html}</ul>")] == titles
 
 
-@pytest.mark.parametrize("title", ["404", "Error 503", "HTTP 403 – Forbidden: access denied", "Just a moment..."])
+@pytest.mark.parametrize("title", ["404", "Error 503", "HTTP 403 – Forbidden: access denied"])
 def test_a_page_that_calls_itself_an_error_lists_nothing(title: str) -> None:
     with pytest.raises(SourceError, match="looks like an error page"):
         find(f"<title>{title}</title>" + pieces("<h3><a href={link}>{title}</a></h3>"), URL)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from store_samples import LATER, LONG_AFTER, NOW, ended
@@ -34,16 +35,69 @@ def test_the_state_of_a_source_is_kept(tx: Tx):
     state = SourceState(
         name="blog", fingerprint="f", cursor={"etag": '"ü"'}, title="B\x00log", since=NOW, visited=NOW, tried=LATER,
         failures=2, error="too slow", next_at=LATER, gone=True, plan="p",
-        url="https://example.org/", ailment="silent", told="failing", expires=LATER,
+        url="https://example.org/", ailment="silent", expires=LATER, failing=NOW, turned=LATER,
     )  # fmt: skip
     tx.sources.put(SourceState(name="blog"))
     tx.sources.put(SourceState(name="a"))
     tx.sources.put(state)
-    assert tx.sources.get("blog").title == "B\ufffdlog"
+    assert tx.sources.get("blog") == replace(state, title="B\ufffdlog")
     assert tx.sources.get("blog").cursor == {"etag": '"ü"'}
     assert [found.name for found in tx.sources.all()] == ["a", "blog"]
     assert tx.sources.get("a") == SourceState(name="a")
     assert tx.sources.get("none") is None
+
+
+def test_what_the_operator_was_told_outlives_a_visit_that_began_before(tx: Tx):
+    before = SourceState(name="blog", ailment="failing", failures=3, turned=NOW)
+    for state in (before, SourceState(name="well"), SourceState(name="told", ailment="silent")):
+        tx.sources.put(state)
+    tx.sources.tell([SourceState(name="told", ailment="silent")])
+    assert tx.sources.untold(hold=True) == [before]
+    tx.sources.tell([before])
+    assert tx.sources.untold() == []
+    tx.sources.visited(replace(before, failures=4))
+    assert tx.sources.untold() == []
+    tx.sources.visited(replace(before, ailment="", failures=0))
+    assert tx.sources.untold() == [SourceState(name="blog", told="failing", turned=NOW)]
+
+
+def test_what_is_accepted_is_visited_now_as_if_its_options_had_changed(tx: Tx):
+    tx.sources.put(SourceState(name="blog", fingerprint="f", visited=NOW, next_at=LATER, ailment="held", failures=2))
+    tx.sources.put(SourceState(name="new", fingerprint="f", next_at=LATER))
+    assert [tx.sources.accept(name, NOW) for name in ("blog", "new", "none")] == [True, False, False]
+    assert tx.sources.get("blog") == SourceState(name="blog", visited=NOW, next_at=NOW, ailment="held", failures=2)
+    assert tx.sources.get("new").next_at == LATER
+
+
+def test_who_tells_of_sources_at_the_same_moment_finds_nothing_left(store: Store, join: Join):
+    with store.write() as tx:
+        tx.sources.put(SourceState(name="blog", ailment="failing"))
+    other, found = join("other"), list[SourceState]()
+
+    def tell() -> None:
+        with other.write() as tx:
+            found.extend(tx.sources.untold(hold=True))
+
+    with store.write() as tx:
+        tx.sources.tell(tx.sources.untold(hold=True))
+        second = Thread(target=tell)
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+    second.join(30)
+    assert found == []
+
+
+def test_those_that_fail_and_are_visited_soon_are_waited_for(tx: Tx):
+    told = SourceState(name="told", plan="p", failures=9, ailment="failing", next_at=NOW)
+    well = SourceState(name="well", next_at=NOW)
+    late = SourceState(name="late", plan="p", failures=1, next_at=LATER)
+    new = SourceState(name="new", plan="p", failures=3, ailment="failing", next_at=NOW)
+    for state in (told, well, late, new):
+        tx.sources.put(state)
+    tx.sources.tell([told])
+    assert tx.sources.undecided(NOW) == ["told"]
+    assert sorted(tx.sources.undecided(LATER)) == ["late", "told"]
 
 
 def hub(name: str = "blog", **more) -> HubRow:

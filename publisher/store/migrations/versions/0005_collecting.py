@@ -15,6 +15,8 @@ def upgrade() -> None:
     op.add_column("sources", sa.Column("ailment", sa.Text(), nullable=False, server_default=""))
     op.add_column("sources", sa.Column("told", sa.Text(), nullable=False, server_default=""))
     op.add_column("sources", sa.Column("expires", sa.BigInteger(), nullable=True))
+    op.add_column("sources", sa.Column("failing", sa.BigInteger(), nullable=True))
+    op.add_column("sources", sa.Column("turned", sa.BigInteger(), nullable=True))
     sick = sa.text("ailment != told")
     op.create_index("ix_sources_untold", "sources", ["name"], sqlite_where=sick, postgresql_where=sick)
     op.add_column("entries", sa.Column("member", sa.Text(), nullable=False, server_default=""))

@@ -1,0 +1,151 @@
+"""What a site asks of robots.  Loopback counts as a public address here, so that we are guests on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from outside import Response, WebSite
+
+from publisher.errors import SourceError
+from publisher.model import Item
+from publisher.net import Net
+from publisher.sources import _robots, whole
+from publisher.sources._robots import polite
+from publisher.sources.feed import Feed
+from publisher.sources.page import Page
+
+ROWS = "".join(f"<h3><a href=/n{n}>Bridge {n} was opened</a></h3><p>The mayor was there.</p>" for n in range(4))
+PAGE = Response(f"<main>{ROWS}</main>".encode(), headers={"Content-Type": "text/html"})
+FEED = Response(
+    b"<rss version='2.0'><channel><item><title>A</title><link>https://a.example/</link></item></channel></rss>"
+)
+
+
+@pytest.fixture
+def net(monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
+    monkeypatch.setattr("publisher.net.is_global", lambda _: True)
+    _robots._known.clear()
+    net = Net()
+    yield net
+    net.close()
+
+
+def robots(site: WebSite, text: str, status: int = 200) -> Page:
+    site.pages |= {"/robots.txt": Response(text.encode(), status), "/news": PAGE}
+    return Page(url=f"{site.url}/news")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "User-agent: *\nDisallow: /admin",
+        "User-agent: *\nDisallow: /\n\nUser-agent: Publisher\nAllow: /",
+        "User-agent: *\nDisallow: /n\nAllow: /news",
+        "<html>what you look for is not here</html>",
+        "\x00\xff: \n*",
+    ],
+)
+def test_a_page_is_read_where_nothing_stands_against_it(web_site: WebSite, net: Net, text: str) -> None:
+    assert len(robots(web_site, text).fetch(None, net).items) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "User-agent: *\nDisallow: /",
+        "\ufeffuser-agent: publisher\ndisallow: /news",
+        "User-agent: *\nDisallow: /*ws$",
+    ],
+)
+def test_a_page_is_left_alone_where_robots_are_not_wanted(web_site: WebSite, net: Net, text: str) -> None:
+    page = robots(web_site, text)
+    for visit in (lambda: page.fetch(None, net), lambda: page.explain(net)):
+        with pytest.raises(SourceError, match="asks robots to stay away") as caught:
+            visit()
+        assert "robots: ignore" in caught.value.hint
+    assert web_site.hits == ["/robots.txt"]
+
+
+@pytest.mark.parametrize("how", [{"robots": False}, {"private": True}])
+def test_who_is_at_home_or_has_leave_asks_nobody(web_site: WebSite, net: Net, how: dict[str, bool]) -> None:
+    page = robots(web_site, "User-agent: *\nDisallow: /")
+    assert len(page.fetch(None, net.bound(**how)).items) == 4
+    assert "/robots.txt" not in web_site.hits
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_where_there_are_no_rules_all_is_allowed(web_site: WebSite, net: Net, status: int) -> None:
+    assert robots(web_site, "User-agent: *\nDisallow: /", status).fetch(None, net).items
+
+
+def test_where_nobody_answers_all_is_forbidden_until_somebody_does(web_site: WebSite, net: Net) -> None:
+    page = robots(web_site, "", 503)
+    with pytest.raises(SourceError, match=r"robots\.txt cannot be read, .*503"):
+        page.fetch(None, net)
+    assert robots(web_site, "").fetch(None, net).items
+
+
+def test_a_site_is_asked_once_a_day(web_site: WebSite, net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, now = robots(web_site, ""), time.monotonic()
+    for later, asked in ((0, 1), (86_000, 1), (87_000, 2)):
+        monkeypatch.setattr(_robots.time, "monotonic", lambda later=later: now + later)
+        page.fetch(None, net)
+        assert web_site.hits.count("/robots.txt") == asked
+
+
+def test_what_is_remembered_of_sites_is_bounded(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_robots, "_asked", lambda origin, net: None)
+    for number in range(2 * _robots._MOST):
+        _robots._rules(f"https://{number}.example", net)
+    assert len(_robots._known) == _robots._MOST
+
+
+def test_a_feed_is_made_for_programs(web_site: WebSite, net: Net) -> None:
+    robots(web_site, "User-agent: *\nDisallow: /")
+    web_site.pages["/feed"] = FEED
+    assert len(Feed(url=f"{web_site.url}/feed").fetch(None, net).items) == 1
+
+
+def test_an_article_is_not_fetched_where_robots_are_not_wanted(web_site: WebSite, net: Net) -> None:
+    robots(web_site, "User-agent: *\nDisallow: /private/")
+    web_site.pages["/private/a"] = Response(b"<p>text</p>", headers={"Content-Type": "text/html"})
+    with pytest.raises(SourceError, match="asks robots to stay away"):
+        whole(Item(link=f"{web_site.url}/private/a"), net)
+    assert web_site.hits == ["/robots.txt"]
+
+
+def test_older_pages_are_left_alone_too(web_site: WebSite, net: Net) -> None:
+    page = robots(web_site, "User-agent: *\nDisallow: /news?page")
+    web_site.pages["/news"] = Response(PAGE.body + b"<a rel=next href='/news?page=2'>2</a>", headers=PAGE.headers)
+    assert "asks robots to stay away" in page.fetch(None, net).notes[0]
+    assert "/news?page=2" not in web_site.hits
+
+
+def test_a_login_in_the_address_is_not_told_to_anybody(web_site: WebSite, net: Net) -> None:
+    robots(web_site, "User-agent: *\nDisallow: /")
+    with pytest.raises(SourceError) as caught:
+        polite(net).get(web_site.url.replace("://", "://ann:secret@") + "/news")
+    assert "secret" not in str(caught.value)
+    assert not any("secret" in origin for origin in _robots._known)
+
+
+@given(st.text(alphabet="user-agent: *\ndisallow/$%?ä\x00\r#", max_size=300), st.text(max_size=60))
+def test_whatever_a_site_writes_can_be_read(text: str, path: str) -> None:
+    from protego import Protego
+
+    assert Protego.parse(text).can_fetch(f"https://a.example/{path}", "publisher") in (True, False)
+
+
+@pytest.mark.parametrize("line", ["Disallow: /{}\n", "Disallow: *{}*a*b*c\n", "Disallow: /" + "*a" * 1000 + "{}\n"])
+def test_the_longest_rules_are_read_in_a_second_or_two(line: str) -> None:
+    from protego import Protego
+
+    text = "User-agent: *\n" + "".join(line.format(number) for number in range(_robots._LARGEST // len(line)))
+    started = time.process_time()
+    Protego.parse(text[: _robots._LARGEST]).can_fetch("https://a.example/" + "a" * 2000, "publisher")
+    assert time.process_time() - started < 10
