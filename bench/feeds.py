@@ -18,16 +18,19 @@ ENTRIES = 30
 LATENCY = 0.02
 
 _CONTENT = (
-    '<p><img src="/pictures/%(key)s.jpg" alt="The harbour" width="640" height="480"/></p>\n'
-    '<p>What the harbour master <em>really</em> wrote is in <a href="/letters/%(key)s?from=feed&amp;page=2" '
-    'rel="bookmark">letter %(key)s</a>, of which R&amp;D has a copy.</p>\n'
-    + "<p>The <em>Gr\u00fc\u00dfe</em> of the harbour master came with the <strong>evening tide</strong>, and nobody "
-    "who read them went home before the last of the boats had been tied up for the night and the lamps were lit.</p>\n"
-    * 7
-    + "<ul><li>Tides: <a href='http://tides.example.org/%(key)s'>as foretold</a></li><li>Winds: as ever</li></ul>\n"
-    "<h3>More</h3>\n<blockquote><p>&#8220;It is the <code>wind</code>.&#8221;</p></blockquote>\n"
-    '<p><a href="http://harbour.example.org/%(key)s/#comments">Say what you think</a></p>'
+    '<p><img src="/pictures/%(key)s.jpg" alt="The %(word)s harbour" width="640" height="480"/></p>\n'
+    "<p>What %(word)s master <em>really</em> %(word)s wrote is %(word)s in "
+    '<a href="/letters/%(key)s?from=feed&amp;page=2" rel="bookmark">letter %(key)s</a>, of %(word)s R&amp;D has.</p>\n'
+    + "<p>The <em>Gr\u00fc\u00dfe</em> %(word)s of harbour %(word)s came with %(word)s the <strong>evening %(word)s "
+    "tide</strong>, and %(word)s nobody who %(word)s read them %(word)s went home %(word)s before the %(word)s last of "
+    "%(word)s the boats %(word)s had been %(word)s tied up.</p>\n"
+    * 5
+    + "<ul><li>Tides: <a href='http://tides.example.org/%(key)s'>as %(word)s foretold</a></li>"
+    "<li>Winds: as ever</li></ul>\n"
+    "<h3>More %(word)s</h3>\n<blockquote><p>&#8220;It %(word)s is the <code>wind</code>.&#8221;</p></blockquote>\n"
+    '<p><a href="http://harbour.example.org/%(key)s/#comments">Say %(word)s what</a></p>'
 )
+"""No two entries have three words in a row in common, as hardly any two in the world have."""
 _DATE = "Sat, 28 Nov 2026 08:00:00 +0000"
 _RSS = (
     """\
@@ -43,7 +46,7 @@ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:atom="http://www.w3.org/2005/A
 """,
     """\
 <item>
-<title>Letter %(key)s of the harbour master</title>
+<title>Letter %(key)s of the %(word)s master</title>
 <link>http://harbour.example.org/%(key)s/</link>
 <guid isPermaLink="false">http://harbour.example.org/?p=%(key)s</guid>
 <dc:creator><![CDATA[The harbour master]]></dc:creator>
@@ -52,7 +55,7 @@ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:atom="http://www.w3.org/2005/A
     + """</pubDate>
 <category><![CDATA[Harbour]]></category>
 <category><![CDATA[Tide & time]]></category>
-<description><![CDATA[The greetings of the harbour master came with the evening tide.]]></description>
+<description><![CDATA[The greetings %(word)s of the %(word)s master came %(word)s with the tide.]]></description>
 <content:encoded><![CDATA["""
     + _CONTENT
     + """]]></content:encoded>
@@ -72,14 +75,14 @@ _ATOM = (
 """,
     """\
 <entry>
-<title>Letter %(key)s of the harbour master</title>
+<title>Letter %(key)s of the %(word)s master</title>
 <link href="http://harbour.example.org/%(key)s/"/>
 <id>tag:harbour.example.org,2026:%(key)s</id>
 <published>2026-11-28T08:00:00Z</published>
 <updated>2026-11-28T09:00:00Z</updated>
 <author><name>The harbour master</name></author>
 <category term="Harbour"/>
-<summary type="html">The greetings of the harbour master came with the evening tide.</summary>
+<summary type="html">The greetings %(word)s of the %(word)s master came %(word)s with the tide.</summary>
 <content type="html">"""
     + _CONTENT.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     + """</content>
@@ -149,7 +152,16 @@ class _Site:
     def _feed(self, feed: int) -> str:
         head, entry, end = _ATOM if feed % 2 else _RSS
         keys = range(self._last, max(0, self._last - ENTRIES), -1)
-        return "".join((head % {"feed": feed}, *(entry % {"key": f"{feed}.{key}"} for key in keys), end))
+        words = ({"key": f"{feed}.{key}", "word": _word(feed * 1_000_003 + key)} for key in keys)
+        return "".join((head % {"feed": feed}, *map(entry.__mod__, words), end))
+
+
+def _word(number: int) -> str:
+    """A word that no other number has."""
+    return number.to_bytes(5).hex().translate(_LETTERS)
+
+
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 def _answer(status: str, headers: dict[str, str]) -> bytes:
