@@ -6,7 +6,8 @@
 #   make docs                docs/reference/, made from the code
 #   make chaos               kills, full disks, dying relays, at length (the suite holds a short form)
 #   make bench               how fast it delivers, beside the usual way and the limit (BENCH_MESSAGES=1000), imports and
-#                            exports readers (BENCH_LINES=100000), and composes for them (BENCH_SUBSCRIBERS=100000)
+#                            exports readers (BENCH_LINES=100000), composes for them (BENCH_SUBSCRIBERS=100000), and
+#                            collects feeds, beside the package reader (BENCH_SOURCES=2000)
 #   make lock                pin the dependencies anew, with hashes, from pyproject.toml
 #   make clean               remove what was made, but not data/, feeds/ and outbox/
 
@@ -58,6 +59,7 @@ chaos: $(VENV)/.test
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.delivery
 	@$(BIN)/python -m bench.readers
+	@$(BIN)/python -m bench.collecting
 
 COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --build-deps-for editable

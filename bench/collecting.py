@@ -3,6 +3,8 @@
 ``BENCH_SOURCES`` says how many feeds there are (2,000), ``BENCH_WORKERS`` how many are asked at a time (64).  Both
 programs ask the same server on loopback, whose answers take 20 ms, and keep what they learn in SQLite.  Each is a
 process of its own, so that its processor time is its own; that of its child processes counts as well.
+
+Last comes what it costs to know what is due: half as many sources as there are feeds, of fifty times as many on record.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple, Protocol
 
 from bench import feeds
@@ -151,6 +155,40 @@ def _living() -> Iterator[int]:
             yield sum(map(int, fields[11:15]))
 
 
+# --- what is due ---
+
+
+def asked(on_record: int, due: int) -> float:
+    """Seconds that it takes to know what is due, of so many sources."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(_CONFIG + "  s0: {kind: feed, url: 'http://127.0.0.1/feed', private: true}\n")
+        settings = load(file, {})
+        # Put in past the file: to read a hundred thousand sources from YAML is another matter.
+        many = dict.fromkeys((f"s{number}" for number in range(on_record)), settings.sources["s0"])
+        with closing(App(settings.model_copy(update={"sources": many})).ready()) as app:
+            with closing(sqlite3.connect(Path(folder) / "data/publisher.db")) as connection:
+                later = {"count": on_record - due, "later": 10**12}
+                connection.execute(_PUT_OFF, later)
+                connection.commit()
+            return median(_asked(app, due) for _ in range(11))
+
+
+_PUT_OFF = """\
+UPDATE sources SET next_at = next_at + :later
+WHERE name IN (SELECT name FROM sources ORDER BY name DESC LIMIT :count)
+"""
+
+
+def _asked(app: App, due: int) -> float:
+    began = time.perf_counter()
+    found = app.due("collect")
+    seconds = time.perf_counter() - began
+    if len(found) != due:
+        raise SystemExit(f"{len(found):,} of {due:,} are due")
+    return seconds
+
+
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
@@ -164,13 +202,15 @@ def main() -> None:
             words = [sys.executable, "-m", "bench.collecting", name, *map(str, (site.port, count, workers))]
             told = subprocess.run(words, stdout=subprocess.PIPE, check=True)  # noqa: S603 (our own words)
         found[name] = {scene: Cost(*cost) for scene, cost in json.loads(told.stdout).items()}
-    sys.stdout.write(f"{'':<28}{'house':<32}{'reader':<32}ratio  of processor time  aim\n")
+    _write_row("", "house", "reader", "ratio", "of CPU", "aim")
     for scene, aim in AIMS.items():
         ours, theirs = found["house"][scene], found["reader"][scene]
-        sys.stdout.write(
-            f"{scene:<28}{_told(ours):<32}{_told(theirs):<32}{f'{theirs.wall / ours.wall:.2f}x':<7}"
-            f"{f'{theirs.cpu / ours.cpu:.2f}x':<19}{aim}\n"
-        )
+        ratios = f"{theirs.wall / ours.wall:.2f}x", f"{theirs.cpu / ours.cpu:.2f}x"
+        _write_row(scene, _told(ours), _told(theirs), *ratios, aim)
+    many, due = count * 50, count // 2
+    more, less = asked(many, due), asked(due, due)
+    of_many, of_few = (f"{took * 1000:.1f} ms of {all_:,} on record" for took, all_ in ((more, many), (less, due)))
+    _write_row(f"{due:,} due", of_many, of_few, f"{more / less:.2f} of it", "", "1")
     sys.stdout.write(
         f"\n{os.cpu_count()} cores, load {busy:.1f} at the start; Python {platform.python_version()}, SQLite "
         f"{sqlite3.sqlite_version} on disk; reader {version('reader')}; {count:,} feeds, {workers} workers; the server "
@@ -178,8 +218,14 @@ def main() -> None:
     )
 
 
+def _write_row(*cells: str) -> None:
+    widths = (26, 36, 36, 11, 8, 0)
+    line = "".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    sys.stdout.write(f"{line}\n")
+
+
 def _told(cost: Cost) -> str:
-    return f"{1 / cost.wall:>7,.0f} /s, {cost.cpu * 1000:.2f} s CPU per 1,000"
+    return f"{1 / cost.wall:,.0f} /s, {cost.cpu * 1000:.2f} s CPU per 1,000"
 
 
 if __name__ == "__main__":

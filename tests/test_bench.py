@@ -67,3 +67,16 @@ def test_the_readers_are_measured_with_their_conditions() -> None:
         re.MULTILINE,
     ), done.stdout
     assert re.search(r"\d+ cores, .* Python \d.* synchronous=FULL", done.stdout)
+
+
+def test_collecting_is_measured_beside_reader_with_its_conditions() -> None:
+    few = {"BENCH_SOURCES": "20", "BENCH_WORKERS": "4"}
+    words = [sys.executable, "-m", "bench.collecting"]
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | few, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cost = r" +[\d,]+ /s, [\d.]+ s CPU per 1,000"
+    for scene, aim in (("unchanged \\(304\\)", "3x"), ("all changed, 30 entries", "2x")):
+        assert re.search(rf"^{scene}{cost}{cost} +[\d.]+x +[\d.]+x +{aim}$", done.stdout, re.MULTILINE), done.stdout
+    record = r"[\d.]+ ms of 1,000 on record +[\d.]+ ms of 10 on record +[\d.]+ of it +1"
+    assert re.search(rf"^10 due +{record}$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"\d+ cores, .* Python \d.* reader 3.* 20 feeds, 4 workers", done.stdout)
