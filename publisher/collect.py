@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from publisher import health, html, sources
@@ -568,6 +569,7 @@ def uid(source: str, item: Item) -> str:
     return uuid.uuid5(_NAMESPACE, _sound(f"{source}\n{identity(item)}")).urn
 
 
+@lru_cache(maxsize=4000)  # it is asked for four times while an entry arrives
 def link_key(link: str) -> str:
     """A link without what differs between two spellings of it: scheme, case of the host, tracking parameters."""
     try:
