@@ -391,7 +391,7 @@ def test_in_a_thousand_visits_to_a_feed_no_entry_is_doubled_or_forgotten(watch: 
 @pytest.mark.parametrize(
     ("source", "weather"),
     [
-        ("kind: page", WELL | ILL | BROKEN_PAGES),
+        ("kind: page", WELL | ILL | BROKEN_PAGES | LOGIN_PAGES),
         ("kind: page, select: {item: article, title: h2, link: h2 a@href}", WELL | ILL | BROKEN_PAGES | LOGIN_PAGES),
     ],
     ids=["as it is", "with selectors"],
