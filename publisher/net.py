@@ -31,11 +31,12 @@ from urllib.parse import SplitResult, unquote_to_bytes, urldefrag, urljoin, urls
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, HTTPError
 from urllib3.poolmanager import PoolManager
-from urllib3.response import GzipDecoderState
+from urllib3.response import BaseHTTPResponse, GzipDecoderState
 from urllib3.util import make_headers
 
 from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, UnknownHost, Unreachable
@@ -47,6 +48,8 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 AGENT = "publisher/0.1 (newsletters and feeds)"
 
 _REDIRECTS = 5
+_ORIGINS = 50
+"""To as many of them connections are kept."""
 _PERMANENT = (301, 308)
 _TEMPORARY = (302, 303, 307)
 _REPEATED = (307, 308)
@@ -342,6 +345,11 @@ _trip: ContextVar[_Trip] = ContextVar("_trip")
 class _Socket(socket.socket):
     """Gives each operation what is left of the request's time: a plain timeout starts anew with every byte."""
 
+    def settimeout(self, value: float | None) -> None:
+        """Nobody may have it wait for ever; urllib3 would between two operations, at the price of a system call."""
+        if value is not None:
+            super().settimeout(value)
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _trip.get().asked = True
         count = self._timed(super().recv_into, *args, **kwargs)
@@ -421,12 +429,43 @@ class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _Https
 
 
+class _Response(requests.Response):
+    """An answer without a jar for cookies, which takes longer to make than all the rest of it."""
+
+    def __init__(self, url: str, raw: BaseHTTPResponse) -> None:
+        self._content_consumed = False
+        self.status_code, self.url, self.raw = raw.status, url, raw
+        self.headers = CaseInsensitiveDict(raw.headers)
+
+
 class _Adapter(HTTPAdapter):
     """Used without requests' Session, which would keep cookies and ask the environment for proxies and passwords."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
-        super().__init__(pool_connections=50, pool_maxsize=10)
+        self._pools: dict[str, HTTPConnectionPool] = {}
+        super().__init__(pool_connections=2 * _ORIGINS, pool_maxsize=10)  # those that we know are never closed
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> HTTPConnectionPool:
+        """The connections to an origin.  urllib3's own key for it has thirty fields, and takes a tenth of a request."""
+        origin = str(request.url)[: str(request.url).find("/", 8)]
+        pool = self._pools.get(origin)
+        if pool is None:
+            if len(self._pools) >= _ORIGINS:
+                self._pools.clear()
+            pool = self._pools[origin] = self.poolmanager.connection_from_url(origin)
+        return pool
+
+    def build_response(self, req: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+        """The answer, and none of its cookies, which nobody keeps."""
+        return _Response(str(req.url), resp)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._pools.clear()
+        super().close()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         self.poolmanager = PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._tls)
@@ -581,10 +620,15 @@ def _place(url: str) -> str:
 
 
 def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.PreparedRequest:
+    request = requests.PreparedRequest()
     try:
+        # Step by step, without the cookies, passwords and hooks that `prepare` would look for.
+        request.prepare_method(method)
+        request.prepare_url(url, None)
         # Latin-1, so that an ETag goes back as the bytes it came as.
-        coded = {name: value.encode("latin-1") for name, value in headers.items()}
-        return requests.Request(method, url, headers=coded, data=body).prepare()
+        request.prepare_headers({name: value.encode("latin-1") for name, value in headers.items()})
+        request.prepare_body(body, None)
+        return request
     except requests.exceptions.InvalidURL as error:
         raise Unreachable(f"not a web address: {_shown(url)}") from error
     except ValueError as error:
