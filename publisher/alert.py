@@ -64,7 +64,7 @@ def _complaint(tx: Tx, settings: Settings, state: SourceState) -> Complaint:
         ailment=state.ailment,
         wrong=health.sentence(state.ailment, error=state.error, expires=state.expires, last=last),
         since=since,
-        advice=health.advice(state.ailment, state.name),
+        advice=health.advice(state.ailment, state.name, url=state.url),
     )
 
 

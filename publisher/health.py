@@ -141,16 +141,22 @@ def sentence(ailment: str, *, error: str, expires: datetime | None, last: dateti
     return "it has ended (410 Gone)" if ailment == ENDED else error
 
 
-def advice(ailment: str, source: str) -> str:
-    """What to do about it."""
+def advice(ailment: str, source: str, *, url: str = "") -> str:
+    """What to do about it.
+
+    Args:
+        source: its name.
+        url: where it is, if the configuration does not say so.
+    """
+    tested = url or source
     if ailment == CERTIFICATE:
         return "tell whoever runs the site; when it has ended, the source cannot be read any more"
     if ailment == ENDED:
         return "remove the source from the configuration, or give its new address"
     if ailment == HELD:
         return (
-            f"publisher source test {source} shows what would be taken now; publisher source accept {source} takes it"
+            f"publisher source test {tested} shows what would be taken now; publisher source accept {source} takes it"
         )
     if ailment == SILENT:
-        return f"look whether the site has moved its news: publisher source test {source}"
-    return f"publisher source test {source}"
+        return f"look whether the site has moved its news: publisher source test {tested}"
+    return f"publisher source test {tested}"

@@ -10,7 +10,7 @@ from outside import Clock
 from publisher.app import load
 from publisher.config import Settings
 from publisher.errors import ConfigError
-from publisher.health import Complaint
+from publisher.health import Complaint, advice
 from publisher.model import Site
 from publisher.renderers import alert
 from publisher.templating import Templates
@@ -60,3 +60,14 @@ def test_programs_are_told_the_same(clock: Clock) -> None:
     assert "<script" not in by_name["mail.html"]
     assert "2026-10-19 11:00" in by_name["mail.txt"]
     assert not any("\uffff" in text for text in by_name.values())
+
+
+def test_a_feed_that_a_list_names_is_called_by_its_title_and_tried_by_its_address(clock: Clock) -> None:
+    advised = advice("failing", "planet/mill-1f", url="https://mill.example/feed")
+    assert advised == "publisher source test https://mill.example/feed"
+    mill = Complaint(
+        source="planet/mill-1f", title="The Mill", ailment="failing", wrong="down", since=clock(), advice=advised
+    )
+    site = Site(title="News", url="https://news.example.org")
+    letter = alert(Templates()).render(site, ill=[mill], well=[("planet/b-2e", "")], created=clock())
+    assert letter[0].text == "News: 1 source needs a look: The Mill; planet/b-2e is well again"

@@ -68,7 +68,7 @@ def complete(entry: Entry, publication: Publication, picture: Callable[[str], st
         summary=summary or escape(html.excerpt(beginning, _SUMMARY), quote=False),
         content=content,
         authors=tuple(_authors(entry.authors, publication)),
-        tags=tuple(dict.fromkeys(filter(None, map(one_line, (*entry.tags, entry.section))))),
+        tags=tuple(_tags(entry)),
         image=image,
         enclosures=tuple(_enclosures(entry.enclosures, publication)),
         published=whole(entry.moment),
@@ -79,6 +79,12 @@ def complete(entry: Entry, publication: Publication, picture: Callable[[str], st
         ),
         language=entry.language if _LANGUAGE.fullmatch(entry.language) else "",
     )
+
+
+def _tags(entry: Entry) -> Iterable[str]:
+    """Each once, however it is written; the section, which is the operator's word, as it is."""
+    found = {tag.casefold(): tag for tag in filter(None, map(one_line, (*entry.tags, entry.section)))}
+    return found.values()
 
 
 def with_mentions(entry: Entry, templates: Templates, language: str, *, full: bool) -> Entry:

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from publisher.health import Complaint
-from publisher.model import Document, Site
+from publisher.model import Document, Site, member_of
 from publisher.renderers._complete import one_line
 from publisher.renderers.issues import inlined, written
 from publisher.templating import Templates
@@ -39,9 +39,8 @@ class Alert:
 
         ill = [replace(one, title=one_line(one.title), wrong=one_line(one.wrong)) for one in ill]
         well = [(name, one_line(title)) for name, title in well]
-        subject = one_line(
-            f"{site.title}: {_subject([one.source for one in ill], [name for name, _ in well])}", _SUBJECT
-        )
+        sick, sound = [_called(one.source, one.title) for one in ill], [_called(*one) for one in well]
+        subject = one_line(f"{site.title}: {_subject(sick, sound)}", _SUBJECT)
         words = {"ill": ill, "well": well, "local": local, "subject": subject, "site": site, "language": "en"}
         page, text = (self.templates.render(f"alert.{kind}.j2", **words) for kind in ("html", "txt"))
         data = {
@@ -58,6 +57,11 @@ class Alert:
             Document(name="mail.txt", media_type="text/plain", body=text.encode()),
             Document(name="issue.json", media_type="application/json", body=written(data)),
         )
+
+
+def _called(name: str, title: str) -> str:
+    """By what an operator knows it: the name that they gave it; of a feed that a list names, its title."""
+    return (member_of(name) and title) or name
 
 
 def _told(one: Complaint) -> dict[str, str]:
