@@ -1,4 +1,4 @@
-"""Read the feeds that are written as usual: what feedparser makes of them, in a tenth of its time.
+"""Read the feeds that are written as usual: what feedparser makes of them, in less time.
 
 ``read`` gives of an RSS, RDF or Atom feed what ``_syndicated`` looks at, in feedparser's own words, or says that the
 feed is not for it: ill-formed, with a document type, with XHTML in it, or with anything else of which it is not sure

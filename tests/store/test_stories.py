@@ -174,7 +174,10 @@ def test_a_harvest_of_thousands_costs_a_few_queries(tx: Tx):
     from sqlalchemy import event
 
     statements: list[str] = []
-    count = lambda *args: statements.append(args[2])  # noqa: E731
+
+    def count(*args: object) -> None:
+        statements.append(str(args[2]))
+
     many = [told(f"{n}", content=f"{LONG} {n}", link=f"https://blog.example/{n}") for n in range(2_000)]
     tx.entries.add("paper", [told("p")], NOW)
     event.listen(tx.entries._connection, "before_cursor_execute", count)
