@@ -16,17 +16,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from publisher import channels, sources
-from publisher.collect import (
+from publisher.collect import collect, receive, tidy
+from publisher.collect.decisions import (
     Changes,
     News,
     changes,
-    collect,
     digest,
     identity,
     link_key,
-    receive,
     retry_pause,
-    tidy,
     told_apart,
     uid,
 )

@@ -5,7 +5,7 @@ SQLAlchemy costs a third of a second to import; it is imported when a store is o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from publisher.store.suppressions import Suppressions
 
 T = TypeVar("T")
+Thing = TypeVar("Thing")
 
 __all__ = [
     "OWN",
@@ -151,19 +152,21 @@ class Store:
         with writing(self._engine) as connection:
             yield Tx(connection, self._owner)
 
-    def write_together(self, action: Callable[[Tx], T]) -> T:
+    def write_together(self, action: Callable[[Tx, Sequence[Thing]], Sequence[T]], thing: Thing) -> T:
         """Write in a transaction that others may share who want to write at the same moment.
 
         Args:
-            action: done once in the end, but perhaps in vain before: it changes nothing outside of its transaction.
+            action: is given this thing, and those of others who want the same done at the same moment, and returns
+                something for each.  It is done once in the end, but perhaps in vain before: it changes nothing outside
+                of its transaction.
 
         Returns:
-            What the action returned, once it is committed.
+            What the action returned for this thing, once it is committed.
 
         Raises:
             StoreError: the store cannot be written; nothing was.
         """
-        return self._together.write(action)
+        return self._together.write(action, thing)
 
     @contextmanager
     def hold(self, run: str, clock: Clock) -> Iterator[bool]:

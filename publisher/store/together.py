@@ -1,4 +1,7 @@
-"""Writes of many threads in one transaction: the disk is asked once for all that came meanwhile."""
+"""Writes of many threads in one transaction: the disk is asked once for all that came meanwhile.
+
+And so is the database: what is to be done with several things of one kind is told all of them at a time.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ from typing import Any, Generic, TypeVar
 from publisher.errors import StoreError
 
 T = TypeVar("T")
+Thing = TypeVar("Thing")
 Tx = TypeVar("Tx")
 
 
 class _Wish(Generic[Tx]):
     """What one thread wants to write, and what became of it."""
 
-    def __init__(self, action: Callable[[Tx], Any]) -> None:
-        self.action = action
+    def __init__(self, action: Callable[[Tx, Sequence[Any]], Sequence[Any]], thing: Any) -> None:
+        self.action, self.thing = action, thing
         self.result: Any = None
         self.error: Exception | None = StoreError("nothing was written: who was to write it was stopped")
         self.leads = False
@@ -40,9 +44,14 @@ class Together(Generic[Tx]):
         self._busy = False
         self._waiting: list[_Wish[Tx]] = []
 
-    def write(self, action: Callable[[Tx], T]) -> T:
-        """Returns what the action does when it is committed; raises what it raises, and then nothing of it is kept."""
-        wish = _Wish(action)
+    def write(self, action: Callable[[Tx, Sequence[Thing]], Sequence[T]], thing: Thing) -> T:
+        """Returns what the action gives for this thing, when it is committed; raises what it raises, and then nothing
+        of it is kept.
+
+        Args:
+            action: is given this thing, and those of others that came for the same at the same moment.
+        """
+        wish = _Wish(action, thing)
         with self._lock:
             self._waiting.append(wish)
             wish.leads, self._busy = not self._busy, True
@@ -81,7 +90,11 @@ class Together(Generic[Tx]):
                 self._write([wish])
 
     def _fulfil(self, wishes: Sequence[_Wish[Tx]]) -> None:
+        alike: dict[Callable[[Tx, Sequence[Any]], Sequence[Any]], list[_Wish[Tx]]] = {}
+        for wish in wishes:
+            alike.setdefault(wish.action, []).append(wish)
         with self._open() as tx:
-            results = [wish.action(tx) for wish in wishes]
-        for wish, result in zip(wishes, results, strict=True):
-            wish.result, wish.error = result, None
+            results = [action(tx, [wish.thing for wish in its]) for action, its in alike.items()]
+        for its, told in zip(alike.values(), results, strict=True):
+            for wish, result in zip(its, told, strict=True):
+                wish.result, wish.error = result, None

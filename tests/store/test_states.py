@@ -55,9 +55,9 @@ def test_what_the_operator_was_told_outlives_a_visit_that_began_before(tx: Tx):
     assert tx.sources.untold(hold=True) == [before]
     tx.sources.tell([before])
     assert tx.sources.untold() == []
-    tx.sources.visited(replace(before, failures=4))
+    tx.sources.visited([replace(before, failures=4)])
     assert tx.sources.untold() == []
-    tx.sources.visited(replace(before, ailment="", failures=0))
+    tx.sources.visited([replace(before, ailment="", failures=0)])
     assert tx.sources.untold() == [SourceState(name="blog", told="failing", turned=NOW)]
 
 
@@ -179,12 +179,12 @@ def test_a_visit_is_hastened_unless_the_source_is_unwell_or_was_visited_just_now
 
 def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
     state = SourceState(name="blog", plan="hourly", next_at=NOW)
-    tx.sources.visited(state)
+    tx.sources.visited([state])
     assert tx.sources.get("blog") == state
-    tx.sources.visited(replace(state, next_at=LATER, error="too slow"))
+    tx.sources.visited([replace(state, next_at=LATER, error="too slow")])
     assert tx.sources.get("blog") == replace(state, next_at=LATER, error="too slow")
     tx.sources.plan(["blog"], "", None)
-    tx.sources.visited(replace(state, next_at=LATER, told="silent"))
+    tx.sources.visited([replace(state, next_at=LATER, told="silent")])
     assert tx.sources.get("blog") == SourceState(name="blog")
 
 
