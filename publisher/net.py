@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from http.client import IncompleteRead
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -48,6 +49,8 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 AGENT = "publisher/0.1 (newsletters and feeds)"
 
 _REDIRECTS = 5
+_ADDRESSES = 4000
+"""So many are remembered as they were read: what is visited is visited again."""
 _ORIGINS = 50
 """To as many of them connections are kept."""
 _PERMANENT = (301, 308)
@@ -586,7 +589,8 @@ def _certificate(connection: Any) -> Certificate | None:
 # --- pure parts ------------------------------------------------------------------------------------------------------
 
 
-def _without_login(url: str) -> tuple[str, dict[str, str]]:
+@lru_cache(_ADDRESSES)
+def _without_login(url: str) -> tuple[str, Mapping[str, str]]:
     """The URL without user, password and fragment; and the header that says them (RFC 7617)."""
     parts = _split(url)
     login, _, netloc = parts.netloc.rpartition("@")
@@ -614,6 +618,7 @@ def _shown(url: str) -> str:
     return repr(url.rpartition("@")[2][:100])
 
 
+@lru_cache(_ADDRESSES)
 def _place(url: str) -> str:
     """How messages name it: the host alone, since paths and queries may hold secrets."""
     return urlsplit(url).netloc
@@ -624,7 +629,7 @@ def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | N
     try:
         # Step by step, without the cookies, passwords and hooks that `prepare` would look for.
         request.prepare_method(method)
-        request.prepare_url(url, None)
+        request.url = _written(url)
         # Latin-1, so that an ETag goes back as the bytes it came as.
         request.prepare_headers({name: value.encode("latin-1") for name, value in headers.items()})
         request.prepare_body(body, None)
@@ -633,6 +638,14 @@ def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | N
         raise Unreachable(f"not a web address: {_shown(url)}") from error
     except ValueError as error:
         raise Unreachable(f"a header for {_place(url)} holds what no header may") from error
+
+
+@lru_cache(_ADDRESSES)
+def _written(url: str) -> str:
+    """An address as it is written in a request."""
+    request = requests.PreparedRequest()
+    request.prepare_url(url, None)
+    return str(request.url)
 
 
 def _conditions(etag: str, modified: str) -> dict[str, str]:

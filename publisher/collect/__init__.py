@@ -7,12 +7,13 @@ harvest that was pushed goes the same way from there on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from publisher import sources
 from publisher.collect import keeping
-from publisher.collect.decisions import AGAIN, News, tells, told_apart
-from publisher.collect.tidying import tidy
+from publisher.collect.decisions import AGAIN, News, told_apart
+from publisher.collect.tidying import fit, tells, tidy
 from publisher.collect.visits import Failure, Success, Visit, claim, record, target
 from publisher.config import Settings
 from publisher.errors import PublisherError, SourceError, Unfit
@@ -21,43 +22,93 @@ from publisher.net import Answer, Net
 from publisher.sources import Source
 from publisher.store import Push, SourceState, Store
 
-__all__ = ["Received", "collect", "receive", "receive_from_hub", "tidy"]
+__all__ = ["Collecting", "Received", "collect", "receive", "receive_from_hub", "tidy"]
+
+
+class Collecting:
+    """The step, for many sources at a time.
+
+    Args:
+        settings: what there is to visit.
+    """
+
+    def __init__(self, settings: Settings, *, store: Store, net: Net, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._net = net
+        self._clock = clock
+
+    def begin(self, works: Sequence[Work]) -> list[Visit | Outcome]:
+        """For each work the visit that is ours to make, or its outcome where there is none.
+
+        Raises:
+            StoreError: nothing could be recorded.
+        """
+        wanted = {work: source for work in works if not (source := self._settings.source(work.subject)).pushed}
+        with self._store.write() as tx:
+            found = claim(tx, wanted, self._clock())
+        idle = Done("its entries are pushed; there is nothing to visit")
+        return [found.get(work, idle) for work in works]
+
+    def perform(self, visit: Visit) -> Success | Failure:
+        """Make a visit; a fault of the kind is a failure, too, like any other."""
+        source = visit.source
+        net = self._net.bound(
+            timeout=source.timeout,
+            max_bytes=source.max_bytes,
+            private=source.private,
+            robots=source.robots == "obey",
+        )
+        try:
+            harvest = visit.options.fetch(visit.state.cursor if visit.same else None, net)
+            return Success(visit, harvest, told_apart(fit(harvest)), self._clock())
+        except PublisherError as error:
+            return Failure(visit, error, self._clock())
+        except Exception as error:
+            wrong = SourceError(f"unexpected {type(error).__name__}: {error}")
+            return Failure(visit, wrong, self._clock(), fault=error)
+
+    def undo(self, visits: Sequence[Visit]) -> None:
+        """Give back the slots of visits that will not be made.
+
+        Raises:
+            StoreError: they stay ours until this process ends.
+        """
+        with self._store.write() as tx:
+            for visit in visits:
+                tx.runs.postpone(visit.work.run, visit.work.slot, self._clock(), "")
+
+    def end(self, performed: Sequence[Success | Failure]) -> list[Outcome | Exception]:
+        """Write how visits ended, each with all that it brought.
+
+        Returns:
+            Of each Done, ``changed`` when an entry arrived or was edited; Later when it failed; Never when the source
+            is gone.  What was raised, where it was a fault of the kind.
+
+        Raises:
+            StoreError: nothing could be recorded.
+        """
+        with self._store.write() as tx:
+            return record(tx, performed)
 
 
 def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Clock) -> Outcome:
     """Visit a source once and store what it brought.
 
     Returns:
-        Done, ``changed`` when an entry arrived or was edited, or at once where entries are pushed; Later when the visit
-        failed; Never when the source is gone.
+        As ``Collecting.end``; Done at once where the entries are pushed.
 
     Raises:
         StoreError: nothing could be recorded.
     """
-    source = settings.source(work.subject)
-    if source.pushed:
-        return Done("its entries are pushed; there is nothing to visit")
-    state = store.write_together(claim, (work, clock()))
-    if state is None:
-        return Done("this slot has run")
-    visit = Visit(work, source, state, *target(source, state))
-    try:
-        bounded = net.bound(
-            timeout=source.timeout,
-            max_bytes=source.max_bytes,
-            private=source.private,
-            robots=source.robots == "obey",
-        )
-        harvest = visit.options.fetch(state.cursor if visit.same else None, bounded)
-    except PublisherError as error:
-        return store.write_together(record, Failure(visit, error, clock()))
-    except Exception as error:
-        # A fault of the kind: the source is unwell like any other that fails, and the engine tells the traceback.
-        wrong = SourceError(f"unexpected {type(error).__name__}: {error}")
-        store.write_together(record, Failure(visit, wrong, clock()))
-        raise
-    items = told_apart([item for raw in harvest.items if tells(item := tidy(raw, harvest.link))])
-    return store.write_together(record, Success(visit, harvest, items, clock()))
+    collecting = Collecting(settings, store=store, net=net, clock=clock)
+    [begun] = collecting.begin([work])
+    if not isinstance(begun, Visit):
+        return begun
+    [outcome] = collecting.end([collecting.perform(begun)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +139,7 @@ def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, cl
         now, state = clock(), tx.sources.get(name) or SourceState(name=name)
         arrived, edited = keeping.write(tx, source, items, visited=name, news=News.pushed(state, now), now=now)
         keeping.forget(tx, [source] * bool(arrived), now)
-        state = keeping.well(keeping.turned(state, "", now), source.fingerprint, harvest, now, next_at=None)
+        state = keeping.well(state, source.fingerprint, harvest, now, ailment="", next_at=None)
         tx.sources.visited([state])
     return Received(arrived=arrived, edited=edited, unchanged=len(items) - arrived - edited)
 
@@ -139,6 +190,6 @@ def _pushed_items(source: Source, pushed: Answer) -> list[Item] | None:
         return None
     if harvest is None:
         return None
-    items = [item for raw in harvest.items if tells(item := tidy(raw, harvest.link))]
+    items = fit(harvest)
     # Without guids, what an item is known by depends on what else the source lists, and a hub leaves out what is old.
     return items if all(item.guid for item in items) else None

@@ -145,11 +145,6 @@ def hastened(planned: datetime, asked: datetime | None, now: datetime) -> dateti
     return min(planned, soon) if asked and asked <= soon else planned
 
 
-def tells(item: Item) -> bool:
-    """Whether there is anything to read, see or hear: what an ill-formed feed leaves of an entry may hold nothing."""
-    return bool(item.title or item.link or item.summary or item.content or item.image or item.enclosures)
-
-
 def _renamed(item: Item, vanished: Known | None) -> Known | None:
     """The entry that vanished, if the item is dated like it: a warning in the same words is another one next week."""
     same = vanished and (item.published is None or item.published == vanished.moment)

@@ -61,11 +61,13 @@ def forget(tx: Tx, grown: Iterable[SourceSettings], now: datetime) -> None:
 
 
 def well(
-    state: SourceState, fingerprint: str, harvest: Harvest, now: datetime, next_at: datetime | None
+    state: SourceState, fingerprint: str, harvest: Harvest, now: datetime, *, ailment: str, next_at: datetime | None
 ) -> SourceState:
     """How a source is that has brought something."""
     return replace(
         state,
+        ailment=ailment,
+        turned=state.turned if ailment == state.ailment else now,
         fingerprint=fingerprint,
         cursor=harvest.cursor,
         title=harvest.title or state.title,
@@ -79,8 +81,3 @@ def well(
         gone=harvest.gone,
         expires=harvest.certificate.ends if harvest.certificate else None,
     )
-
-
-def turned(state: SourceState, ailment: str, now: datetime) -> SourceState:
-    """The state with an ailment, be it another one than before or not."""
-    return state if ailment == state.ailment else replace(state, ailment=ailment, turned=now)

@@ -7,10 +7,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from publisher import html
-from publisher.model import Author, Enclosure, Item
+from publisher.model import Author, Enclosure, Harvest, Item
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MAILBOX = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+")
+
+
+def fit(harvest: Harvest) -> list[Item]:
+    """What there is to read in a harvest, fit to keep."""
+    return [item for raw in harvest.items if tells(item := tidy(raw, harvest.link))]
+
+
+def tells(item: Item) -> bool:
+    """Whether there is anything to read, see or hear: what an ill-formed feed leaves of an entry may hold nothing."""
+    return bool(item.title or item.link or item.summary or item.content or item.image or item.enclosures)
 
 
 def tidy(item: Item, base: str) -> Item:

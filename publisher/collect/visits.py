@@ -29,19 +29,15 @@ _OFTEN = 200
 """And as many tell whether one that has been quiet has been so before."""
 
 
-def claim(tx: Tx, wanted: Sequence[tuple[Work, datetime]]) -> list[SourceState | None]:
-    """Take the slots of works, each at a moment.
-
-    Returns:
-        How each source is whose slot is ours now; None where it is not.
-    """
-    slots = [(work.run, work.slot) for work, _ in wanted]
-    ours = tx.runs.claim_all(slots, max(now for _, now in wanted))
-    states = tx.sources.some({work.subject for work, _ in wanted})
-    found: list[SourceState | None] = []
-    for (work, _), slot in zip(wanted, slots, strict=True):
-        found.append(states.get(work.subject, SourceState(name=work.subject)) if slot in ours else None)
-        ours.discard(slot)  # whoever else wants the same is too late
+def claim(tx: Tx, wanted: Mapping[Work, SourceSettings], now: datetime) -> dict[Work, Visit | Outcome]:
+    """Take the slots of works; each is ours to do, or has run."""
+    ours = tx.runs.claim_all([(work.run, work.slot) for work in wanted], now)
+    states = tx.sources.some({work.subject for work in wanted})
+    found: dict[Work, Visit | Outcome] = {}
+    for work, source in wanted.items():
+        state = states.get(work.subject, SourceState(name=work.subject))
+        is_ours = (work.run, work.slot) in ours
+        found[work] = Visit(work, source, state, *target(source, state)) if is_ours else Done("this slot has run")
     return found
 
 
@@ -116,7 +112,7 @@ class _Conclusion(NamedTuple):
     """What is recorded of a visit."""
 
     state: SourceState
-    outcome: Outcome
+    outcome: Outcome | Exception
     words: str
 
 
@@ -143,9 +139,9 @@ class Success:
         """Decide how the source is now, and when it is visited next."""
         visit, harvest, now = self.visit, self.harvest, self.now
         hub = self._hub(tx, page, brought.arrived)
-        state = keeping.turned(visit.state, self._ailment(tx, page), now)
         again = None if harvest.gone else self._next(tx, page, hub)
-        state = keeping.well(state, visit.fingerprint, harvest, now, again)
+        ailment = self._ailment(tx, page)
+        state = keeping.well(visit.state, visit.fingerprint, harvest, now, ailment=ailment, next_at=again)
         words = _words(harvest, brought)
         return _Conclusion(state, Never(words) if harvest.gone else Done(words, changed=brought.changed), words)
 
@@ -199,6 +195,8 @@ class Failure:
     visit: Visit
     error: PublisherError
     now: datetime
+    fault: Exception | None = None
+    """What the error was made of, where the kind is at fault."""
 
     def write(self, tx: Tx) -> _Brought:
         """There is nothing to write."""
@@ -212,12 +210,20 @@ class Failure:
         again = now + pause if pause else every(usual, spread=before.name).next(now)
         since = before.failing or now
         ailment = health.of_failed(error, failures, now - since, before=before.ailment, is_new=before.since is None)
-        state = keeping.turned(before, ailment, now)
-        state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
-        return _Conclusion(state, Later(error.words, again), error.words)
+        state = replace(
+            before,
+            tried=now,
+            failures=failures,
+            failing=since,
+            error=error.words,
+            ailment=ailment,
+            turned=before.turned if ailment == before.ailment else now,
+            next_at=again,
+        )
+        return _Conclusion(state, self.fault or Later(error.words, again), error.words)
 
 
-def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome]:
+def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome | Exception]:
     """Write how visits ended, each with all that it brought; returns what became of each."""
     now = max(end.now for end in ends)
     brought = [end.write(tx) for end in ends]

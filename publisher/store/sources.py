@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column, Executable, Select, case, func, select, true, update
@@ -18,6 +19,7 @@ from publisher.store.rows import Due, SourceState
 from publisher.store.tables import UNTOLD, sources
 
 _HAIR = timedelta(microseconds=1)
+_FIELDS = [field.name for field in fields(SourceState)]
 _OTHERS = ("name", "plan", "url", "told")
 
 
@@ -99,7 +101,7 @@ class Sources(Concern):
         What others decide stays as they decided it meanwhile: where a source is, what the operator was told and, if it
         was planned anew, when it is visited next.
         """
-        self._on_page(_visited, _ALL, [tuple(_row(state)[column.name] for column in _ALL) for state in states])
+        self._on_page(_visited, _ALL, [_in_order(_row(state)) for state in states])
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
@@ -172,8 +174,11 @@ class Sources(Concern):
         return [_state(row._asdict()) for row in self._connection.execute(select(sources).order_by(sources.c.name))]
 
 
+_in_order = itemgetter(*sources.c.keys())
+
+
 def _row(state: SourceState) -> dict[str, Any]:
-    row = {field.name: getattr(state, field.name) for field in fields(state)}
+    row = {name: getattr(state, name) for name in _FIELDS}
     return row | {"cursor": json.dumps(dict(state.cursor))}
 
 

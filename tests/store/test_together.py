@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import pairwise
@@ -19,7 +19,7 @@ from store_samples import NOW, arrival, plan
 from waiting import PATIENCE
 
 from publisher.model import State
-from publisher.store import Settled, Store, Tx, open_store
+from publisher.store import Settled, Store, open_store
 
 fork = multiprocessing.get_context("fork")
 
@@ -176,46 +176,3 @@ def test_who_holds_the_entries_finds_known_what_another_has_just_added(store: St
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(add_unless_known, range(8))) == [0] * 7 + [1]
-
-
-# --- one transaction for several threads ---
-
-
-def test_who_writes_together_gets_what_is_theirs_and_finds_it_committed(store: Store) -> None:
-    def add(tx: Tx, names: Sequence[str]) -> list[int]:
-        together.append(len(names))
-        return [tx.entries.add("blog", [arrival(name)], NOW) and tx.entries.last_number() for name in names]
-
-    def write(name: str) -> int:
-        number = store.write_together(add, name)
-        with store.read() as tx:
-            assert tx.entries.last_number() >= number
-        return number
-
-    together: list[int] = []
-    with ThreadPoolExecutor(16) as pool:
-        numbers = list(pool.map(write, map(str, range(64))))
-    assert sorted(numbers) == list(range(1, 65))
-    assert sum(together) == 64
-    assert max(together) > 1
-
-
-def test_who_fails_harms_nobody_who_writes_at_the_same_moment(store: Store) -> None:
-    def add(tx: Tx, numbers: Sequence[int]) -> list[str]:
-        for number in numbers:
-            tx.entries.add("blog", [arrival(str(number))], NOW)
-            if number % 5 == 0:
-                raise ValueError(number)
-        return ["written"] * len(numbers)
-
-    def write(number: int) -> str:
-        try:
-            return store.write_together(add, number)
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(16) as pool:
-        told = list(pool.map(write, range(50)))
-    assert told == ["written" if number % 5 else str(number) for number in range(50)]
-    with store.read() as tx:
-        assert tx.entries.count("blog") == 40
