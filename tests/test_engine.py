@@ -390,6 +390,7 @@ def test_closing_waits_for_what_is_performed_and_gives_back_what_nobody_performs
     visits = Visits(perform)
     with paged(visits, workers=2) as local:
         futures = [local.submit(collect(name)) for name in "abcdef"]
+        futures += [local.submit(visit(name, "lane")) for name in "gh"]
         performing.wait()
         wait_for(lambda: sum(map(len, visits.begun)) == 4)
         closing = threading.Thread(target=local.close)
@@ -399,7 +400,7 @@ def test_closing_waits_for_what_is_performed_and_gives_back_what_nobody_performs
         go.set()
         closing.join(PATIENCE)
     told = [future.cancelled() or future.result(PATIENCE).words for future in futures if future]
-    assert sorted(map(str, told)) == ["True"] * 4 + ["a", "b"]
+    assert sorted(map(str, told)) == ["True"] * 6 + ["a", "b"]
     assert sorted(visits.given_back) == ["c", "d"]
 
 
@@ -418,8 +419,8 @@ def test_a_work_of_a_lane_begins_when_the_one_before_it_was_performed() -> None:
 
     names = [f"{lane}{number}" for number in range(10) for lane in "abc"]
     with paged(Visits(perform)) as local:
-        reports = local.run([visit(name, name[0]) for name in names])
-    assert all(report.well for report in reports)
+        reports = local.run([visit("taken", "a"), visit("unknown", "b"), *(visit(name, name[0]) for name in names)])
+    assert all(report.well for report in reports[2:])
     assert sorted(done, key=lambda name: name[0]) == sorted(names, key=lambda name: (name[0], int(name[1:])))
 
 

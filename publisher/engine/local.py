@@ -9,20 +9,17 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
+from publisher.engine.desk import Desk, Job
 from publisher.errors import PublisherError
 from publisher.model import Done, Later, Never, Outcome, Paged, Step, Work
 
-T = TypeVar("T")
-
 _MANY_LANES = 1000
-_AHEAD = 2
-"""For each thread so many works may have begun that have not ended: so none of them has to wait for the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +47,6 @@ class Report:
     def words(self) -> str:
         """The result in a line."""
         return self.outcome.detail if isinstance(self.outcome, Done) else self.outcome.why
-
-
-@dataclass(slots=True)
-class _Job:
-    """A work on its way through a step."""
-
-    work: Work
-    future: Future[Report] = field(default_factory=Future)
-    task: Any = None
-    """What is to be performed, where the step is paged and the work has begun."""
-    performed: Any = None
 
 
 class Local:
@@ -91,20 +77,20 @@ class Local:
         self._workers = workers
         self._paged = paged or {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._desks: dict[str, _Desk] = {}
+        self._desks: dict[str, Desk] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._underway: set[tuple[str, str]] = set()
         self._again: set[tuple[str, str]] = set()
         """What was asked for while it was underway."""
-        self._lanes: dict[str, deque[_Job]] = {}
+        self._lanes: dict[str, deque[Job]] = {}
         """What waits in each lane of which a work is being done."""
         self._rested: dict[str, float] = {}
         """From when on a lane that was left a moment ago may be taken up again."""
 
     def submit(self, work: Work) -> Future[Report] | None:
         """Do it soon; None when the same is being done, or the engine is closing."""
-        key, job = (work.step, work.subject), _Job(work)
+        key, job = (work.step, work.subject), Job(work)
         with self._lock:
             if self._closing.is_set():
                 return None
@@ -118,7 +104,7 @@ class Local:
             if work.lane:
                 self._lanes[work.lane] = deque()
             self._open(work.step)
-        self._start(job)
+            self._start(job)
         return job.future
 
     def run(self, works: Iterable[Work]) -> list[Report]:
@@ -134,44 +120,56 @@ class Local:
             desk.close()
         for pool in self._pools.values():
             pool.shutdown(wait=True)
+        for job in chain.from_iterable(self._lanes.values()):
+            job.future.cancel()
 
     def _open(self, step: str) -> None:
         """Make what a step needs, when its first work comes."""
         if step in self._paged:
             if step not in self._desks:
-                self._desks[step] = _Desk(self._paged[step], self._workers, perform=self._perform, told=self._told)
+                self._desks[step] = Desk(
+                    self._paged[step], self._workers, perform=self._perform, idle=self._idle, told=self._told
+                )
         elif step not in self._pools:
             self._pools[step] = ThreadPoolExecutor(self._workers, thread_name_prefix=step)
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         if desk := self._desks.get(job.work.step):
             desk.put(job)
         else:
             self._pools[job.work.step].submit(self._serve, job)
 
-    def _serve(self, job: _Job) -> None:
+    def _serve(self, job: Job) -> None:
         """Do a work from its beginning to its end, and then what waits in its lane."""
-        following: _Job | None = job
+        following: Job | None = job
         while following:
             self._rest(following.work.lane)
             if self._closing.is_set():
                 following.future.cancel()
-            else:
-                self._told(following, _tried(self._work, following.work))
+                return
+            self._told(following, _tried(self._work, following.work))
             following = self._next(job.work.lane)
 
-    def _perform(self, job: _Job) -> None:
-        """Perform what has begun, and let begin what waits in its lane."""
+    def _perform(self, job: Job) -> None:
+        """Perform what has begun, let begin what waits in its lane, and let it end."""
         self._rest(job.work.lane)
         job.performed = _tried(self._paged[job.work.step].perform, job.task)
-        if following := self._next(job.work.lane):
-            self._start(following)
+        self._leave(job.work.lane)
         self._start(job)
+
+    def _idle(self, job: Job, result: Outcome | Exception) -> None:
+        """Tell of what began with nothing to perform, and let begin what waits in its lane."""
+        self._leave(job.work.lane)
+        self._told(job, result)
+
+    def _leave(self, lane: str) -> None:
+        if following := self._next(lane):
+            self._start(following)
 
     def _rest(self, lane: str) -> None:
         self._closing.wait(self._rested.get(lane, 0) - time.monotonic())
 
-    def _next(self, lane: str) -> _Job | None:
+    def _next(self, lane: str) -> Job | None:
         if not lane:
             return None
         with self._lock:
@@ -184,7 +182,7 @@ class Local:
             del self._lanes[lane]
             return None
 
-    def _told(self, job: _Job, result: Outcome | Exception) -> None:
+    def _told(self, job: Job, result: Outcome | Exception) -> None:
         """Tell what became of a work, and let the same be done again."""
         key = (job.work.step, job.work.subject)
         with self._lock:
@@ -195,121 +193,6 @@ class Local:
         with contextlib.suppress(Exception):  # who cannot be told holds up nobody
             self._tell(report)
         job.future.set_result(report)
-
-
-class _Desk:
-    """Begins and ends the works of a step, in a thread of its own: all that came while it was at others at once.
-
-    Args:
-        workers: how many threads perform what has begun.
-        perform: performs a job, and puts it here again.
-        told: hears what became of a job.
-    """
-
-    def __init__(
-        self,
-        step: Paged[Any, Any],
-        workers: int,
-        *,
-        perform: Callable[[_Job], None],
-        told: Callable[[_Job, Outcome | Exception], None],
-    ) -> None:
-        self._step = step
-        self._most = workers
-        self._perform = perform
-        self._told = told
-        self._came = SimpleQueue[_Job | None]()
-        self._waiting: deque[_Job] = deque()
-        self._begun = SimpleQueue[_Job | None]()
-        self._open = 0
-        """How many have begun that have not ended."""
-        self._workers: list[threading.Thread] = []
-        self._thread = threading.Thread(target=self._serve, name="desk", daemon=True)
-        self._thread.start()
-
-    def put(self, job: _Job) -> None:
-        """Let it begin; or end, where it was performed."""
-        self._came.put(job)
-
-    def close(self) -> None:
-        """Let nothing begin any more, and wait until all that is being performed has ended."""
-        self._came.put(None)
-        self._thread.join()
-        for _ in self._workers:
-            self._begun.put(None)
-        for worker in self._workers:
-            worker.join()
-
-    def _work(self) -> None:
-        while job := self._begun.get():
-            self._perform(job)
-
-    def _serve(self) -> None:
-        closing = False
-        while not closing or self._open:
-            came = [self._came.get(), *_all(self._came)]
-            closing = closing or None in came
-            jobs = [job for job in came if job]
-            self._waiting += [job for job in jobs if job.task is None]
-            self._end([job for job in jobs if job.task is not None])
-            if closing:
-                self._cancel()
-            else:
-                self._begin()
-
-    def _begin(self) -> None:
-        room = _AHEAD * self._most - self._open
-        jobs = [self._waiting.popleft() for _ in range(min(len(self._waiting), room))]
-        for job, begun in zip(jobs, _each(self._step.begin, [job.work for job in jobs]), strict=True):
-            if isinstance(begun, Outcome | Exception):
-                self._told(job, begun)
-            else:
-                job.task = begun
-                self._open += 1
-                self._begun.put(job)
-                if len(self._workers) < min(self._open, self._most):
-                    self._workers.append(threading.Thread(target=self._work, name="worker", daemon=True))
-                    self._workers[-1].start()
-
-    def _end(self, jobs: Sequence[_Job]) -> None:
-        self._open -= len(jobs)
-        for job in jobs:
-            if isinstance(job.performed, Exception):
-                self._told(job, job.performed)
-        jobs = [job for job in jobs if not isinstance(job.performed, Exception)]
-        for job, result in zip(jobs, _each(self._step.end, [job.performed for job in jobs]), strict=True):
-            self._told(job, result)
-
-    def _cancel(self) -> None:
-        """Give back what nobody performs yet."""
-        idle = list(filter(None, _all(self._begun)))
-        self._open -= len(idle)
-        if idle:
-            with contextlib.suppress(PublisherError):  # the store is away: it is ours until this process ends
-                self._step.undo([job.task for job in idle])
-        for job in (*idle, *self._waiting):
-            job.future.cancel()
-        self._waiting.clear()
-
-
-def _all(queue: SimpleQueue[T]) -> Iterator[T]:
-    """What is in it now."""
-    with contextlib.suppress(Empty):
-        while True:
-            yield queue.get_nowait()
-
-
-def _each(action: Callable[[Sequence[Any]], Sequence[Any]], things: Sequence[Any]) -> Sequence[Any]:
-    """What the action gives for each thing, or the exception that it raises for it."""
-    if not things:
-        return []
-    try:
-        return action(things)
-    except Exception as error:
-        if len(things) == 1:
-            return [error]
-    # One of them is at fault, and the others shall not suffer for it.
-    return [result for thing in things for result in _each(action, [thing])]
 
 
 def _tried(action: Callable[[Any], Any], thing: Any) -> Any:
