@@ -13,6 +13,8 @@ from contextlib import closing
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from store_samples import NOW, arrival, plan
@@ -20,6 +22,7 @@ from waiting import PATIENCE
 
 from publisher.model import State
 from publisher.store import Settled, Store, open_store
+from publisher.store.database import prepare_sqlite
 
 fork = multiprocessing.get_context("fork")
 
@@ -79,6 +82,19 @@ def add_the_same(url: str) -> int:
 
 def test_a_new_store_can_be_opened_by_many_at_once(sqlite_url: str):
     assert in_processes(6, open_and_count, sqlite_url) == [0] * 6
+
+
+def test_who_finds_another_about_to_write_into_a_new_database_waits_until_it_is_done(tmp_path: Path):
+    """SQLite itself waits for nobody when it turns to write-ahead, whatever its busy_timeout."""
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        first.execute("CREATE TABLE t (x)")
+        done = Timer(0.2, first.commit)
+        done.start()
+        with closing(sqlite3.connect(tmp_path / "new.db")) as second:
+            prepare_sqlite(second, None)
+            assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        done.join()
 
 
 def test_an_empty_postgresql_database_can_be_opened_by_many_at_once(postgresql):
