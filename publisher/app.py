@@ -499,16 +499,17 @@ def try_source(name: str, config_file: Path, *, private: bool, full_text: bool =
     if "." in name or "/" in name:
         net = Net(private=private)
         done = try_site(name, net)
+        home = done.url
     else:
         source = _source(config_file, name)
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
         net = net.bound(robots=source.robots == "obey")
         trial = sources.tried(source.options, net)
-        done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
+        done, home = Tried(name=name, kind=source.kind, url="", trial=trial), getattr(source.options, "url", "")
     items = list(done.trial.items)
     if full_text:
-        items[:1] = [sources.whole(item, net.onward(item.link, done.url)) for item in items[:1]]
-    return replace(done, trial=replace(done.trial, items=tuple(tidy(item, done.url) for item in items)))
+        items[:1] = [sources.whole(item, net.onward(item.link, home)) for item in items[:1]]
+    return replace(done, trial=replace(done.trial, items=tuple(tidy(item, home) for item in items)))
 
 
 def _source(config_file: Path, name: str) -> SourceSettings:

@@ -144,16 +144,15 @@ def _show_text(items: Sequence[Item]) -> None:
 
 
 def _to_write_down(tried: Tried) -> str:
-    """The source as config.yaml has it; empty for one that has no address, or was written down with its selectors."""
-    if not tried.url or tried.trial.way == "selectors":
+    """The source as config.yaml has it, or what could be added there; empty where it has all that there is."""
+    if tried.trial.way == "selectors" or not (tried.url or tried.trial.select):
         return ""
     select = [f"      {part}: {json.dumps(css, ensure_ascii=False)}" for part, css in tried.trial.select.items()]
     lines = [
         "To write into the configuration:\n",
         "sources:",
         f"  {tried.name}:",
-        f"    kind: {tried.kind}",
-        f"    url: {tried.url}",
+        *([f"    kind: {tried.kind}", f"    url: {tried.url}"] if tried.url else []),
         *(["    select:                # may be left out: the list was found without it"] if select else []),
         *select,
     ]
