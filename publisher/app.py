@@ -200,6 +200,7 @@ class App:
             StoreError: nothing was kept.
         """
         kept = receive(source, Harvest(items=tuple(items)), self.settings, store=self.store, clock=self.clock)
+        self._tell(source, kept)
         if kept.arrived or kept.edited:
             self.wake()
         return kept
@@ -231,8 +232,16 @@ class App:
         if not hubs.is_genuine(row, body, headers.get("X-Hub-Signature", ""), store=self.store):
             return
         pushed = Answer(url=row.topic, status=200, headers=headers, body=body)
-        receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        self._tell(
+            row.visited, receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        )
         self.wake()
+
+    def _tell(self, subject: str, kept: Received | None) -> None:
+        """Log what was pushed; at length only what changed something, as with visits."""
+        changed = kept is not None and (kept.arrived or kept.edited)
+        tell = logger().info if changed else logger().debug
+        tell("pushed", subject=subject, result=kept.words if kept else "it is visited instead")
 
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.

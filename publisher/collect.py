@@ -108,6 +108,11 @@ class Received:
     edited: int
     unchanged: int
 
+    @property
+    def words(self) -> str:
+        """For the operator."""
+        return _counts(self.arrived, self.edited)
+
 
 def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, clock: Clock) -> Received:
     """Keep what was pushed to a source, all of it or nothing.
@@ -265,8 +270,11 @@ class _Visit:
     def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:
         """Take note of the hub that the source names, and of what it should have pushed; returns how it stands."""
         known = tx.hubs.get(self.state.name)
-        if harvest.gone or not harvest.unchanged:
+        # What did not change tells nothing new of its hub; but where a source comes back, the hub has forgotten us.
+        if harvest.gone or not harvest.unchanged or known is None:
             wanted = following(known, None if harvest.gone else harvest.hub, self.state.name, now)
+            if wanted and known is None and not tx.sources.planned(self.state.name)[0]:
+                return None  # it was taken off its list while it was visited
             if wanted is not known:
                 if known:
                     tx.hubs.leave(known, now)
@@ -385,8 +393,12 @@ def _words(harvest: Harvest, arrived: int, edited: int) -> str:
         return "the source has ended (410 Gone); remove it, or give its new address"
     if harvest.unchanged:
         return "unchanged"
+    return "; ".join([_counts(arrived, edited), *harvest.notes])
+
+
+def _counts(arrived: int, edited: int) -> str:
     counts = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
-    return "; ".join([", ".join(counts) or "nothing new", *harvest.notes])
+    return ", ".join(counts) or "nothing new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
