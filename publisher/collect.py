@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from publisher import health, html, sources
 from publisher.config import Settings, SourceSettings
-from publisher.errors import BadStatus, PublisherError, SourceError, Unfit
+from publisher.errors import BadStatus, Held, PublisherError, SourceError, Unfit
 from publisher.model import (
     Author,
     Clock,
@@ -249,13 +249,14 @@ class _Visit:
         ailment = health.of_failed(error, failures, now - since, before=before, is_new=is_new)
         state = _turned(self.state, ailment, now)
         state = replace(state, tried=now, failures=failures, failing=since, error=error.words, next_at=again)
+        words = health.with_advice(error.words, ailment, state.name) if isinstance(error, Held) else error.words
 
         def note(tx: Tx) -> None:
             tx.sources.visited(state)
-            tx.runs.finish(self.work.run, self.work.slot, error.words, now)
+            tx.runs.finish(self.work.run, self.work.slot, words, now)
 
         self.store.write_together(note)
-        return Later(error.words, again)
+        return Later(words, again)
 
     def _ailment(self, tx: Tx, harvest: Harvest, now: datetime) -> str:
         """What the source suffers from, although the visit went well."""

@@ -120,7 +120,10 @@ class SourceError(PublisherError):
 
 
 class Held(SourceError):
-    """What a source answered looks so different from before that the operator has to look first."""
+    """What a source answered looks so different from before that the operator has to look first.
+
+    It has no hint of its own: what to do needs the name of the source (``health.advice``).
+    """
 
 
 class RenderError(PublisherError):

@@ -219,7 +219,10 @@ def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hu
 
 def _wrong(tx: Tx, state: SourceState) -> str:
     last = tx.entries.last_moment(state.name) if state.ailment == health.SILENT else None
-    return state.error or health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+    words = health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+    if state.error and state.ailment != health.HELD:
+        return state.error  # it says by itself what to do
+    return health.with_advice(words, state.ailment, state.name, url=state.url)
 
 
 def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus:
