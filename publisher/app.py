@@ -49,7 +49,7 @@ from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
 from publisher.selection import Choice, judges
 from publisher.statistics import Statistics
-from publisher.status import SourceStatus, Status, feeds_of, status
+from publisher.status import SourceStatus, Status, feeds_of, next_visit, status
 from publisher.store import ApiToken, HubRow, Store, Tx, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
@@ -314,6 +314,11 @@ class App:
         """How the feeds are that a source lists."""
         with self.store.read() as tx:
             return feeds_of(tx, self.settings, source, self.clock())
+
+    def next_visit(self, source: str) -> tuple[datetime | None, str]:
+        """When a source is visited next, and why then; None: never."""
+        with self.store.read() as tx:
+            return next_visit(tx, self.settings, source)
 
     def listed_by(self, sources: Iterable[str]) -> list[Work]:
         """The first visits to feeds that these have just named."""

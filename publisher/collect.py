@@ -36,7 +36,7 @@ from publisher.model import (
     member_of,
 )
 from publisher.net import Answer, Net
-from publisher.rhythm import UNKNOWN, interval, jitter, next_visit, relaxed
+from publisher.rhythm import TOLD, UNKNOWN, interval, jitter, next_visit, relaxed
 from publisher.sources import Source
 from publisher.store import Arrival, HubRow, Known, Push, SourceState, Store, Tx
 from publisher.stories import TRACKING, WINDOW
@@ -59,8 +59,6 @@ _AGAIN = timedelta(minutes=1)
 _PATIENCE = 3
 """After as many questions without an answer the next one of several hubs is asked."""
 _MISSED = "a visit found what it had not pushed"
-_TOLD = 20
-"""By the dates of as many entries the rhythm of a source is known."""
 _OFTEN = 200
 """And as many tell whether one that has been quiet has been so before."""
 _SPARED = 1000  # of each source so many are never forgotten: as many as a feed can hold
@@ -295,7 +293,7 @@ class _Visit:
         if usual is not None:
             planned = every(usual, spread=self.state.name).next(now)
         else:
-            moments = tx.entries.moments(self.source.name, _TOLD, member=member_of(self.state.name))
+            moments = tx.entries.moments(self.source.name, TOLD, member=member_of(self.state.name))
             planned = now + interval(moments, now) * jitter(self.state.name, now)
             if hub and hub.until and hub.state is Push.PROVEN:
                 planned = relaxed(planned, now, hub.until)

@@ -720,6 +720,7 @@ def test_the_list_of_sources_tells_until_when_it_is_pushed_and_why_not(house: Ho
     house.subscribe()
     assert told() == (True, False, "")
     house.push(house.write("new"))
+    assert house.app.next_visit("blog")[1].startswith("its hub pushes, so it is visited every 6h or so")
     assert told() == (True, True, "")
     assert house.app.status().wrong == []
 
