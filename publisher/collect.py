@@ -264,6 +264,7 @@ class _Visit:
         moments = []
         if last and now - last > health.PATIENCE:
             moments = tx.entries.moments(self.source.name, _OFTEN, member=member_of(self.state.name))
+            moments.append(tx.entries.last_sign(self.state.name, self.state.since) or last)
         return health.of_well(harvest.certificate, moments, now)
 
     def _hub(self, tx: Tx, harvest: Harvest, arrived: int, now: datetime) -> HubRow | None:

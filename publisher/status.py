@@ -257,7 +257,7 @@ def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hu
 
 
 def _wrong(tx: Tx, state: SourceState) -> str:
-    last = tx.entries.last_moment(state.name) if state.ailment == health.SILENT else None
+    last = tx.entries.last_sign(state.name, state.since) if state.ailment == health.SILENT else None
     words = health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
     if state.error and state.ailment != health.HELD:
         return state.error  # it says by itself what to do
