@@ -20,6 +20,8 @@ import pytest
 from outside import Response, WebSite
 from waiting import PATIENCE, wait_for
 
+from publisher.cli.steps import _overview
+
 NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nSome text.\n"
 HOUSE = """
 sources:
@@ -305,6 +307,18 @@ def test_source_test_says_what_to_do_where_nothing_is_found(web_site: WebSite) -
     said = publisher("source", "test", f"{web_site.url}/", "--private", code=1)
     assert "no feed was found, and no list of articles" in said
     assert "name the page that lists the news" in said
+
+
+@pytest.mark.parametrize(
+    ("address", "where"),
+    [
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/status"),
+        ("http://[::]:8080/", "http://[::]:8080/status"),
+        ("http://192.0.2.7:80/", "publisher status"),
+    ],
+)
+def test_the_operator_is_sent_to_the_overview_only_where_it_answers(address: str, where: str) -> None:
+    assert _overview(address) == where
 
 
 # --- the service -----------------------------------------------------------------------------------------------------
