@@ -220,9 +220,10 @@ def next_visit(tx: Tx, settings: Settings, name: str) -> tuple[datetime | None, 
     if source.interval:
         return state.next_at, f"it is visited every {spell(source.interval)}"
     visited = state.visited or state.tried
-    moments = tx.entries.moments(source.name, TOLD)
+    moments = [moment for moment in tx.entries.moments(source.name, TOLD) if moment <= visited]  # as it was then
     usual, pause = gap(moments), interval(moments, visited)
-    if hub and hub.state is Push.PROVEN and hub.pushes(visited):
+    is_late = state.next_at - visited > LARGEST_JITTER * pause
+    if is_late and hub and hub.state is Push.PROVEN and hub.pushes(visited):
         why, pause = "its hub pushes", max(pause, RELAXED)
     elif usual is None:
         why = "too little is known of it"
