@@ -113,10 +113,10 @@ class App:
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         self.settings = settings
         self.clock = clock
-        self.net = Net()
+        self.stopping = threading.Event()
+        self.net = Net(closing=self.stopping)
         proxied = settings.server.images == "proxied"
         self.templates = Templates(settings.templates, picture=self._picture if proxied else None)
-        self.stopping = threading.Event()
         self.wake: Callable[[], None] = lambda: None
         """Tells the service that there is something to do now; without one, nobody has to know."""
         self._paces = Paces()

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from publisher import health, html, sources
 from publisher.config import Settings, SourceSettings
-from publisher.errors import BadStatus, Held, PublisherError, SourceError, Unfit
+from publisher.errors import BadStatus, Held, Interrupted, PublisherError, SourceError, Unfit
 from publisher.model import (
     Author,
     Clock,
@@ -58,6 +58,7 @@ _AGAIN = timedelta(minutes=1)
 """However often a hub says that there is something new, so long lies between two visits."""
 _PATIENCE = 3
 """After as many questions without an answer the next one of several hubs is asked."""
+_CLOSING = "left off, for the house is closing; it is made anew when it opens"
 _MISSED = "a visit found what it had not pushed"
 _OFTEN = 200
 """And as many tell whether one that has been quiet has been so before."""
@@ -69,7 +70,7 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
 
     Returns:
         Done, ``changed`` when an entry arrived or was edited, or at once where entries are pushed; Later when the visit
-        failed; Never when the source is gone.
+        failed, or the house is closing; Never when the source is gone.
 
     Raises:
         StoreError: nothing could be recorded.
@@ -89,6 +90,10 @@ def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Cl
             robots=source.robots == "obey",
         )
         harvest = visit.options.fetch(state.cursor if visit.same else None, bounded)
+    except Interrupted:
+        with store.write() as tx:
+            tx.runs.postpone(work.run, work.slot, clock(), _CLOSING)
+        return Later(_CLOSING, clock())
     except PublisherError as error:
         return visit.failed(error, clock())
     except Exception as error:

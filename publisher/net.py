@@ -39,7 +39,16 @@ from urllib3.poolmanager import PoolManager
 from urllib3.response import BaseHTTPResponse, GzipDecoderState
 from urllib3.util import make_headers
 
-from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, UnknownHost, Unreachable
+from publisher.errors import (
+    AddressRefused,
+    BadStatus,
+    Interrupted,
+    NetError,
+    TooLarge,
+    TooSlow,
+    UnknownHost,
+    Unreachable,
+)
 from publisher.model import Certificate
 
 # Its warnings quote request paths, which may hold secrets (a chat room's webhook), and a server causes them at will.
@@ -114,6 +123,7 @@ class Net:
         max_bytes: size of a body, after decompression.
         private: addresses that are not global may be talked to.
         agent: what we call ourselves.
+        closing: is set when the house closes; nobody rests any more then.
     """
 
     def __init__(
@@ -123,10 +133,12 @@ class Net:
         max_bytes: int = 5_000_000,
         private: bool = False,
         agent: str = AGENT,
+        closing: threading.Event | None = None,
     ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._private = private
+        self._closing = closing or threading.Event()
         self._robots = True
         self._mind: Callable[[str], None] | None = None
         self._standing = {"User-Agent": agent, "Accept": "*/*", **make_headers(accept_encoding=True)}
@@ -172,6 +184,15 @@ class Net:
     def guest(self) -> bool:
         """Whether we are at other people's and have to mind what they ask of robots, which nobody does yet."""
         return self._robots and not self._private and self._mind is None
+
+    def rest(self, seconds: float) -> None:
+        """Leave the other side alone for so long.
+
+        Raises:
+            Interrupted: the house is closing.
+        """
+        if self._closing.wait(seconds):
+            raise Interrupted
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, etag: str = "", modified: str = "") -> Answer:
         """Fetch, following at most five redirects.

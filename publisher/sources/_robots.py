@@ -42,7 +42,7 @@ class _Site:
     free: float = 0
     """From when on the next of its pages may be asked for."""
 
-    def wait(self) -> None:
+    def wait(self, net: Net) -> None:
         """Until it is our turn.  Those who come at the same time go one after the other."""
         pause = min((self.rules and self.rules.crawl_delay(_TOKEN)) or 0, _LONGEST_PAUSE)
         if not pause:
@@ -52,7 +52,7 @@ class _Site:
             turn = max(now, self.free)
             self.free = turn + pause
         if turn > now:
-            time.sleep(turn - now)
+            net.rest(turn - now)
 
 
 _known: dict[str, _Site] = {}
@@ -78,7 +78,7 @@ def _mind(url: str, net: Net) -> None:
     site = _site(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", net)
     if site.rules and not site.rules.can_fetch(url, _TOKEN):
         raise SourceError(f"{url}: the site's robots.txt asks robots to stay away from it", hint=_HINT)
-    site.wait()
+    site.wait(net)
 
 
 def _site(origin: str, net: Net) -> _Site:

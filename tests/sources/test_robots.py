@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outside import Response, WebSite
+from waiting import wait_for
 
+from publisher.app import App, load
 from publisher.errors import SourceError
-from publisher.model import Item
+from publisher.model import Item, Later
 from publisher.net import Net
 from publisher.sources import _robots, whole
 from publisher.sources._robots import polite
@@ -139,7 +143,8 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         naps.append(round(seconds, 1))
         now[0] += seconds
 
-    monkeypatch.setattr(_robots, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(_robots, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Net, "rest", lambda net, seconds: sleep(seconds))
     return naps
 
 
@@ -192,6 +197,26 @@ def test_who_come_at_the_same_time_go_one_after_the_other(web_site: WebSite, net
         for visit in [threads.submit(page.fetch, None, net) for _ in range(3)]:
             visit.result()
     assert time.monotonic() - started >= 0.85
+
+
+def test_a_house_that_closes_waits_for_no_pause_and_makes_the_visit_when_it_opens(
+    web_site: WebSite, net: Net, write_config: Callable[[str], Path]
+) -> None:
+    robots(web_site, "User-agent: *\nCrawl-delay: 10")
+    web_site.pages["/news"] = Response(PAGE.body + b"<a rel=next href='/older'>Older</a>", headers=PAGE.headers)
+    web_site.pages["/older"] = PAGE
+    config = write_config(f"sources: {{town: {{kind: page, url: '{web_site.url}/news'}}}}\n")
+    with contextlib.closing(App(load(config, {})).ready()) as app, ThreadPoolExecutor() as threads:
+        [work] = app.due("collect")
+        visit = threads.submit(app.do, work)
+        wait_for(lambda: "/news" in web_site.hits)
+        app.stopping.set()
+        outcome = visit.result(5)
+        assert isinstance(outcome, Later)
+        assert "closing" in outcome.why
+        [source] = app.status().sources
+        assert (source.failures, source.error, source.entries) == (0, "", 0)
+        assert app.due("collect") == [work]
 
 
 def test_a_login_in_the_address_is_not_told_to_anybody(web_site: WebSite, net: Net) -> None:
