@@ -56,7 +56,7 @@ def _recipients(settings: Settings, channels: Collection[str], persons: Collecti
 
 
 def _complaint(tx: Tx, settings: Settings, state: SourceState) -> Complaint:
-    last = tx.entries.last_moment(state.name)
+    last = tx.entries.last_sign(state.name, state.since)
     since = last if state.ailment == health.SILENT else state.failing or state.turned
     return Complaint(
         source=state.name,

@@ -49,7 +49,7 @@ from publisher.publish import as_sent, newest, past_issues, publish, stale
 from publisher.renderers import example, front, opml
 from publisher.selection import Choice, judges
 from publisher.statistics import Statistics
-from publisher.status import SourceStatus, Status, feeds_of, status
+from publisher.status import SourceStatus, Status, feeds_of, next_visit, status
 from publisher.store import ApiToken, HubRow, Store, Tx, open_store
 from publisher.subscribers import Readers, network_of, subscribe
 from publisher.templating import Templates
@@ -113,10 +113,10 @@ class App:
     def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
         self.settings = settings
         self.clock = clock
-        self.net = Net()
+        self.stopping = threading.Event()
+        self.net = Net(closing=self.stopping)
         proxied = settings.server.images == "proxied"
         self.templates = Templates(settings.templates, picture=self._picture if proxied else None)
-        self.stopping = threading.Event()
         self.wake: Callable[[], None] = lambda: None
         """Tells the service that there is something to do now; without one, nobody has to know."""
         self._paces = Paces()
@@ -200,6 +200,7 @@ class App:
             StoreError: nothing was kept.
         """
         kept = receive(source, Harvest(items=tuple(items)), self.settings, store=self.store, clock=self.clock)
+        self._tell(source, kept)
         if kept.arrived or kept.edited:
             self.wake()
         return kept
@@ -231,8 +232,16 @@ class App:
         if not hubs.is_genuine(row, body, headers.get("X-Hub-Signature", ""), store=self.store):
             return
         pushed = Answer(url=row.topic, status=200, headers=headers, body=body)
-        receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        self._tell(
+            row.visited, receive_from_hub(row.visited, pushed, self.settings, store=self.store, clock=self.clock)
+        )
         self.wake()
+
+    def _tell(self, subject: str, kept: Received | None) -> None:
+        """Log what was pushed; at length only what changed something, as with visits."""
+        changed = kept is not None and (kept.arrived or kept.edited)
+        tell = logger().info if changed else logger().debug
+        tell("pushed", subject=subject, result=kept.words if kept else "it is visited instead")
 
     def reported(self, provider: Provider, headers: Mapping[str, str], body: bytes) -> None:
         """Take what a mail provider reports.
@@ -315,6 +324,11 @@ class App:
         """How the feeds are that a source lists."""
         with self.store.read() as tx:
             return feeds_of(tx, self.settings, source, self.clock())
+
+    def next_visit(self, source: str) -> tuple[datetime | None, str]:
+        """When a source is visited next, and why then; None: never."""
+        with self.store.read() as tx:
+            return next_visit(tx, self.settings, source)
 
     def listed_by(self, sources: Iterable[str]) -> list[Work]:
         """The first visits to feeds that these have just named."""
@@ -509,16 +523,17 @@ def try_source(name: str, config_file: Path, *, private: bool, full_text: bool =
     if "." in name or "/" in name:
         net = Net(private=private)
         done = try_site(name, net)
+        home = done.url
     else:
         source = _source(config_file, name)
         net = Net(timeout=source.timeout, max_bytes=source.max_bytes, private=source.private)
         net = net.bound(robots=source.robots == "obey")
         trial = sources.tried(source.options, net)
-        done = Tried(name=name, kind=source.kind, url=getattr(source.options, "url", ""), trial=trial)
+        done, home = Tried(name=name, kind=source.kind, url="", trial=trial), getattr(source.options, "url", "")
     items = list(done.trial.items)
     if full_text:
-        items[:1] = [sources.whole(item, net.onward(item.link, done.url)) for item in items[:1]]
-    return replace(done, trial=replace(done.trial, items=tuple(tidy(item, done.url) for item in items)))
+        items[:1] = [sources.whole(item, net.onward(item.link, home)) for item in items[:1]]
+    return replace(done, trial=replace(done.trial, items=tuple(tidy(item, home) for item in items)))
 
 
 def _source(config_file: Path, name: str) -> SourceSettings:

@@ -50,7 +50,7 @@ class Tried:
     """What to call it."""
     kind: str
     url: str
-    """Empty for a kind that has none."""
+    """Empty where it is written down already: it may hold a secret, and nobody needs to be told."""
     trial: Trial
 
 

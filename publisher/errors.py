@@ -24,6 +24,8 @@
     │   └── Forged             it does not come from the provider, or is too old
     └── StoreError             the store cannot be opened, read or written
 
+``Interrupted`` is none of them: the house is closing, and whoever waits leaves what they do as it was.
+
 Foreign errors are translated where they enter: requests and urllib3 in ``net``, feedparser in ``sources``,
 Jinja2 in ``templating``, dnspython in ``doctor``, imaplib and poplib in ``mailbox``, sockets in these and in
 ``channels``, SQLAlchemy in ``store``.
@@ -52,6 +54,10 @@ class PublisherError(Exception):
     def words(self) -> str:
         """The message with its hint, in one line."""
         return f"{self} ({self.hint})" if self.hint else str(self)
+
+
+class Interrupted(BaseException):
+    """The house is closing while somebody waits.  Nothing is wrong: what handles errors must not take it for one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -120,7 +126,10 @@ class SourceError(PublisherError):
 
 
 class Held(SourceError):
-    """What a source answered looks so different from before that the operator has to look first."""
+    """What a source answered looks so different from before that the operator has to look first.
+
+    It has no hint of its own: what to do needs the name of the source (``health.advice``).
+    """
 
 
 class RenderError(PublisherError):

@@ -159,4 +159,9 @@ def advice(ailment: str, source: str, *, url: str = "") -> str:
         )
     if ailment == SILENT:
         return f"look whether the site has moved its news: publisher source test {tested}"
-    return f"publisher source test {tested}"
+    return f"see what it answers now: publisher source test {tested}"
+
+
+def with_advice(words: str, ailment: str, source: str, *, url: str = "") -> str:
+    """What is wrong and what to do about it, in one line; what has failed says it by itself."""
+    return words if ailment in ("", FAILING) else f"{words} ({advice(ailment, source, url=url)})"

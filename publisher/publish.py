@@ -43,7 +43,7 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
         with store.read() as tx:
             stamp = current_stamp(tx, name, settings, templates)
             choice = Choice(tx, name, settings, templates, clock())
-            entries, next_at = choice.newest(feeds.limit), choice.next_at
+            entries, next_at, waiting = choice.newest(feeds.limit), choice.next_at, choice.waiting
             issues = past_issues(tx, name, settings, _ISSUES)
         chosen = Selection(
             publication=settings.publication(name),
@@ -61,7 +61,8 @@ def publish(work: Work, settings: Settings, *, store: Store, templates: Template
             raise
         with store.write() as tx:
             tx.publications.stamp(name, stamp, next_at=next_at, error=choice.rules.trouble)
-    return Done(f"{len(entries)} entries; wrote {', '.join(written) or 'nothing'}", changed=bool(written))
+    unsettled = f", {waiting} not settled yet" if waiting else ""
+    return Done(f"{len(entries)} entries{unsettled}; wrote {', '.join(written) or 'nothing'}", changed=bool(written))
 
 
 def stale(tx: Tx, name: str, settings: Settings, templates: Templates, now: datetime) -> bool:

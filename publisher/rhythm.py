@@ -16,6 +16,10 @@ UNKNOWN = timedelta(hours=1)
 RELAXED = timedelta(hours=6)
 """For one whose entries are pushed: a hub that falls silent says nothing of it."""
 
+TOLD = 20
+"""By the dates of as many entries the rhythm of a source is known."""
+LARGEST_JITTER = 1.1
+
 _LOOKS = 8
 """Visits between two entries: an entry is found when an eighth of the usual gap has passed, by and large half that."""
 _HOUR = timedelta(hours=1)
@@ -48,7 +52,7 @@ def interval(moments: Sequence[datetime], now: datetime) -> timedelta:
 
 def jitter(name: str, now: datetime) -> float:
     """A factor near one, so that what was visited together once is not so for ever."""
-    return 0.9 + 0.2 * crc32(f"{name} {now.isoformat()}".encode()) / 2**32
+    return 0.9 + (LARGEST_JITTER - 0.9) * crc32(f"{name} {now.isoformat()}".encode()) / 2**32
 
 
 def relaxed(planned: datetime, now: datetime, until: datetime) -> datetime:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from publisher import health
 from publisher.config import Settings, SourceSettings
 from publisher.model import State, member_of, source_name
+from publisher.options import spell
 from publisher.renderers import FILES
+from publisher.rhythm import LARGEST_JITTER, RELAXED, TOLD, gap, interval
 from publisher.store import HubRow, Push, SourceState, Tx
 from publisher.timetable import Timetable
 
@@ -203,6 +205,44 @@ def feeds_of(tx: Tx, settings: Settings, name: str, now: datetime) -> list[Sourc
     ]
 
 
+def next_visit(tx: Tx, settings: Settings, name: str) -> tuple[datetime | None, str]:
+    """When a source is visited next, and why then; None: never."""
+    source, state, hub = settings.source(name), tx.sources.get(name), tx.hubs.get(name)
+    if source.pushed:
+        return None, "its entries are pushed"
+    if state is None or state.tried is None:
+        return state.next_at if state else None, "for the first time"
+    if state.next_at is None:
+        return None, "it has ended"
+    if state.failures:
+        words = f"its last visit failed, {state.failures} in a row; each more doubles the pause, up to a day"
+        return state.next_at, words
+    if source.interval:
+        return state.next_at, f"it is visited every {spell(source.interval)}"
+    visited = state.visited or state.tried
+    moments = [moment for moment in tx.entries.moments(source.name, TOLD) if moment <= visited]  # as it was then
+    usual, pause = gap(moments), interval(moments, visited)
+    is_late = state.next_at - visited > LARGEST_JITTER * pause
+    if is_late and hub and hub.state is Push.PROVEN and hub.pushes(visited):
+        why, pause = "its hub pushes", max(pause, RELAXED)
+    elif usual is None:
+        why = "too little is known of it"
+    elif visited - max(moments) > usual:
+        why = f"nothing came for {_about(visited - max(moments))}"
+    else:
+        why = f"it has something new every {_about(usual)}"
+    why = f"{why}, so it is visited every {_about(pause)} or so"
+    is_asked = state.next_at - visited > LARGEST_JITTER * pause
+    return state.next_at, f"{why}, and it asks to be left alone until then" if is_asked else why
+
+
+def _about(span: timedelta) -> str:
+    """Roughly how long: in days where it is two or more, in hours, or in minutes."""
+    minutes = round(span / timedelta(minutes=1))
+    unit = 24 * 60 if minutes >= 2 * 24 * 60 else 60 if minutes >= 60 else 1
+    return spell(timedelta(minutes=max(round(minutes / unit), 1) * unit))
+
+
 def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hub: HubStatus | None) -> SourceStatus:
     return SourceStatus(
         name=state.name,
@@ -218,8 +258,11 @@ def _source(tx: Tx, source: SourceSettings, state: SourceState, entries: int, hu
 
 
 def _wrong(tx: Tx, state: SourceState) -> str:
-    last = tx.entries.last_moment(state.name) if state.ailment == health.SILENT else None
-    return state.error or health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+    last = tx.entries.last_sign(state.name, state.since) if state.ailment == health.SILENT else None
+    words = health.sentence(state.ailment, error=state.error, expires=state.expires, last=last)
+    if state.error and state.ailment != health.HELD:
+        return state.error  # it says by itself what to do
+    return health.with_advice(words, state.ailment, state.name, url=state.url)
 
 
 def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus:

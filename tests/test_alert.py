@@ -64,7 +64,7 @@ def test_programs_are_told_the_same(clock: Clock) -> None:
 
 def test_a_feed_that_a_list_names_is_called_by_its_title_and_tried_by_its_address(clock: Clock) -> None:
     advised = advice("failing", "planet/mill-1f", url="https://mill.example/feed")
-    assert advised == "publisher source test https://mill.example/feed"
+    assert advised == "see what it answers now: publisher source test https://mill.example/feed"
     mill = Complaint(
         source="planet/mill-1f", title="The Mill", ailment="failing", wrong="down", since=clock(), advice=advised
     )

@@ -466,7 +466,9 @@ def test_a_source_that_is_gone_is_never_visited_again_until_its_address_changes(
     before = house.entries("odd"), house.files()
     shifty.says = ok(b"", status="410 Gone")
     bad = house.run(hours=1)
-    assert bad.wrong == ["source odd: it has ended (410 Gone)"]
+    assert bad.wrong == [
+        "source odd: it has ended (410 Gone) (remove the source from the configuration, or give its new address)"
+    ]
     assert bad.of("collect").outcome == Never("the source has ended (410 Gone); remove it, or give its new address")
     assert bad.mails == [ADA]
     shifty.says = feed(house)

@@ -20,6 +20,8 @@ import pytest
 from outside import Response, WebSite
 from waiting import PATIENCE, wait_for
 
+from publisher.cli.steps import _overview
+
 NOTE = "---\ntitle: {title}\ndate: 2026-10-01\n---\nSome text.\n"
 HOUSE = """
 sources:
@@ -287,11 +289,36 @@ def test_source_test_says_from_which_elements_and_what_to_write_down(
     assert told["trial"]["elements"][0]["link"] == "h3 > a@href"
 
 
+def test_source_test_of_a_source_that_is_written_down_tells_its_address_to_nobody(
+    web_site: WebSite, write_config: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary-4711")
+    web_site.pages["/?key=canary-4711"] = Response(
+        f"<main>{NEWS}</main>".encode(), headers={"Content-Type": "text/html"}
+    )
+    config = write_config(f"sources: {{town: {{kind: page, url: '{web_site.url}/?key=${{TOKEN}}', private: true}}}}\n")
+    said = publisher("-c", config, "source", "test", "town")
+    assert "  town:\n    select:                # may be left out: the list was found without it\n      item: " in said
+    assert "canary" not in said + publisher("-c", config, "source", "test", "town", "--json")
+
+
 def test_source_test_says_what_to_do_where_nothing_is_found(web_site: WebSite) -> None:
     web_site.pages["/"] = Response(b"<html><body><p>Nothing here.</p>", headers={"Content-Type": "text/html"})
     said = publisher("source", "test", f"{web_site.url}/", "--private", code=1)
     assert "no feed was found, and no list of articles" in said
     assert "name the page that lists the news" in said
+
+
+@pytest.mark.parametrize(
+    ("address", "where"),
+    [
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/status"),
+        ("http://[::]:8080/", "http://[::]:8080/status"),
+        ("http://192.0.2.7:80/", "publisher status"),
+    ],
+)
+def test_the_operator_is_sent_to_the_overview_only_where_it_answers(address: str, where: str) -> None:
+    assert _overview(address) == where
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

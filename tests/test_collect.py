@@ -697,6 +697,23 @@ def test_a_source_that_falls_silent_is_ill_although_its_visits_go_well(blog: Blo
     assert blog.state.ailment == ""
 
 
+def test_what_has_just_arrived_is_a_sign_of_life_however_old_it_says_it_is(blog: Blog) -> None:
+    start = blog.clock()
+    items = [Item(guid=str(day), title=str(day), published=start - timedelta(days=day)) for day in range(20, 30)]
+    blog.visit(Harvest(items=tuple(items)))
+    assert blog.state.ailment == "silent"
+    blog.clock.now = start + timedelta(days=1)
+    minutes = Item(guid="new", title="Minutes of the last sitting", published=start - timedelta(days=19))
+    for brought in (Harvest(items=(minutes, *items)), Harvest(unchanged=True)):
+        blog.visit(brought)
+        assert blog.state.ailment == ""
+    with blog.store.read() as tx:
+        assert tx.entries.last_sign("blog", blog.state.since) == start + timedelta(days=1, hours=1)
+    blog.clock.now = start + timedelta(days=11)
+    blog.visit(Harvest(unchanged=True))
+    assert blog.state.ailment == "silent"
+
+
 def test_a_server_that_asks_for_rest_gets_it(blog: Blog) -> None:
     outcome = blog.visit(BadStatus("503", status=503, retry_after=timedelta(hours=5)))
     assert outcome == Later("503", blog.clock() + timedelta(hours=5))

@@ -18,6 +18,7 @@ import requests
 from hub import Hub
 from outside import Clock, Post, Response, WebSite
 from outside import rss as feed_of
+from structlog.testing import capture_logs
 from waiting import PATIENCE, wait_for
 
 from publisher.app import App, Service, load
@@ -340,9 +341,11 @@ def test_what_is_not_signed_with_our_secret_is_answered_alike_and_ignored(house:
         assert "About forged" not in house.titles
     assert house.row.error == "what it pushes is not signed with our secret"
     assert house.row.pushes(house.clock())
-    house.push(post)
+    with capture_logs() as log:
+        house.push(post)
     assert "About forged" in house.titles
     assert house.row.error == ""
+    assert log == [{"event": "pushed", "log_level": "info", "subject": "blog", "result": "1 new"}]
 
 
 def test_who_knows_no_address_of_ours_is_told_that_there_is_nothing(house: House) -> None:
@@ -500,6 +503,7 @@ def test_a_hub_that_has_shown_that_it_pushes_makes_visits_rarer(house: House, hu
     assert house.row.state is Push.PROVEN
     house.clock.now += usual
     house.sweep()
+    assert house.app.next_visit("blog")[1] == "its hub pushes, so it is visited every 6h or so"
     assert timedelta(hours=5) < house.next_visit < timedelta(hours=7)
 
 
@@ -593,6 +597,26 @@ def test_a_source_that_left_the_configuration_is_pushed_no_more(house: House, hu
     house.step("hubs")
     assert house.rows == []
     assert [asked.mode for asked in hub.asked] == ["subscribe"]
+
+
+def test_a_source_that_comes_back_into_the_configuration_is_pushed_again_although_it_did_not_change(
+    house: House, hub: Hub
+) -> None:
+    former = house.subscribe()
+    house.reopen("  blog:", "  other:")
+    house.sweep()
+    house.clock.advance(minutes=1)
+    house.reopen("  other:", "  blog:")
+    assert house.row is None
+    assert house.subscribe().token != former.token
+    house.site.pages["/feed.xml"] = Response(house.feed(links=False))
+    house.clock.advance(days=1)
+    house.sweep()
+    house.reopen("  blog:", "  other:")
+    house.clock.advance(minutes=1)
+    house.reopen("  other:", "  blog:")
+    assert [report.words for report in house.step("collect")] == ["unchanged"]
+    assert house.row is None  # nor does it tell of one that it had once
 
 
 def test_a_hub_that_lets_nobody_go_is_asked_five_times(house: House, hub: Hub) -> None:
@@ -698,6 +722,7 @@ def test_the_list_of_sources_tells_until_when_it_is_pushed_and_why_not(house: Ho
     house.subscribe()
     assert told() == (True, False, "")
     house.push(house.write("new"))
+    assert "its hub" not in house.app.next_visit("blog")[1], "this visit was planned before the hub had shown it"
     assert told() == (True, True, "")
     assert house.app.status().wrong == []
 

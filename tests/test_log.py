@@ -60,6 +60,7 @@ def test_text_is_for_people_even_away_from_a_terminal_if_they_ask() -> None:
     assert "collect" in line
     assert "blog" in line
     assert not line.startswith("{")
+    assert "\x1b" not in line, "colours are for terminals"
 
 
 def test_on_a_terminal_lines_are_text() -> None:

@@ -34,7 +34,8 @@ def preview(
         for document in issue.documents:
             (folder / document.name).write_bytes(app.as_read(document).body)
         if not waiting:
-            typer.echo("Nothing is waiting for the next issue; this is how one of the newest entries would look.")
+            settled = " that has settled" if app.settings.publications[publication].settle else ""
+            typer.echo(f"Nothing{settled} is waiting for the next issue; this is how one of the newest would look.")
         typer.echo(f"{issue.subject}\n{len(issue.entries)} entries, written to {folder / 'mail.html'}")
         if sys.stdout.isatty():
             webbrowser.open((folder / "mail.html").resolve().as_uri())

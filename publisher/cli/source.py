@@ -29,7 +29,9 @@ cli = typer.Typer(name="source", help="Where entries come from.", no_args_is_hel
 
 @cli.command("list")
 def list_(
-    name: Annotated[str, typer.Argument(help="A list of feeds: they, one by one; left out: the sources.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="One of them, and when it is visited next; of a list the feeds. Left out: all.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """The sources and how they are.
@@ -39,14 +41,27 @@ def list_(
     with house() as app:
         if name and name not in app.settings.sources:
             end(f"there is no {name!r}; there is: {', '.join(app.settings.sources) or 'none'}", WRONG)
-        rows = app.feeds(name) if name else app.status().sources
+        rows = (app.feeds(name) if name else ()) or [s for s in app.status().sources if name in ("", s.name)]
         if as_json:
             return print_json(rows)
         lines = [
-            (s.name, s.kind, s.title, s.entries, local(app, s.visited), _pushed(app, s.hub), s.error or "well")
+            (
+                s.name,
+                s.kind,
+                s.title,
+                s.entries,
+                local(app, s.visited),
+                local(app, s.next),
+                _pushed(app, s.hub),
+                s.error or "well",
+            )
             for s in rows
         ]
-        return table("", ("name", "kind", "title", "entries", "visited", "pushed by a hub", "health"), lines)
+        table("", ("name", "kind", "title", "entries", "visited", "next", "pushed by a hub", "health"), lines)
+        if name:
+            at, why = app.next_visit(name)
+            typer.echo(f"Next visit to {name}: {local(app, at) if at else 'never'} ({why}).")
+    return None
 
 
 def _pushed(app: App, hub: HubStatus | None) -> str:
@@ -144,16 +159,15 @@ def _show_text(items: Sequence[Item]) -> None:
 
 
 def _to_write_down(tried: Tried) -> str:
-    """The source as config.yaml has it; empty for one that has no address, or was written down with its selectors."""
-    if not tried.url or tried.trial.way == "selectors":
+    """The source as config.yaml has it, or what could be added there; empty where it has all that there is."""
+    if tried.trial.way == "selectors" or not (tried.url or tried.trial.select):
         return ""
     select = [f"      {part}: {json.dumps(css, ensure_ascii=False)}" for part, css in tried.trial.select.items()]
     lines = [
         "To write into the configuration:\n",
         "sources:",
         f"  {tried.name}:",
-        f"    kind: {tried.kind}",
-        f"    url: {tried.url}",
+        *([f"    kind: {tried.kind}", f"    url: {tried.url}"] if tried.url else []),
         *(["    select:                # may be left out: the list was found without it"] if select else []),
         *select,
     ]

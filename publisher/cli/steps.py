@@ -50,8 +50,17 @@ def _serve(parts: set[str]) -> None:
     signal.signal(signal.SIGHUP, lambda *_: service.reload())
     with serving(lambda: service.app) if "web" in parts else nullcontext("") as address:
         if address:
-            logger().info("the house can be seen", by_readers=address, by_you=f"{address}status")
+            logger().info("the house can be seen", by_readers=address, by_you=_overview(address))
         service.run(work="work" in parts)
+
+
+def _overview(address: str) -> str:
+    """Where the operator looks: at a page that answers this machine alone, if loopback is listened on."""
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    host = ip_address(urlsplit(address).hostname or "")
+    return f"{address}status" if host.is_loopback or host.is_unspecified else "publisher status"
 
 
 def _with_progress(app: App) -> list[Report]:

@@ -14,15 +14,17 @@ from publisher import sources
 from publisher.collect import keeping
 from publisher.collect.decisions import AGAIN, News, told_apart
 from publisher.collect.tidying import fit, tells, tidy
-from publisher.collect.visits import Failure, Success, Visit, claim, record, target
+from publisher.collect.visits import Failure, LeftOff, Success, Visit, claim, counts, give_back, record, target
 from publisher.config import Settings
-from publisher.errors import PublisherError, SourceError, Unfit
-from publisher.model import Clock, Done, Harvest, Item, Outcome, Work
+from publisher.errors import Interrupted, PublisherError, SourceError, Unfit
+from publisher.model import Clock, Done, Harvest, Item, Later, Outcome, Work
 from publisher.net import Answer, Net
 from publisher.sources import Source
 from publisher.store import Push, SourceState, Store
 
 __all__ = ["Collecting", "Received", "collect", "receive", "receive_from_hub", "tidy"]
+
+_CLOSING = "left off, for the house is closing; it is made anew when it opens"
 
 
 class Collecting:
@@ -50,7 +52,7 @@ class Collecting:
         idle = Done("its entries are pushed; there is nothing to visit")
         return [found.get(work, idle) for work in works]
 
-    def perform(self, visit: Visit) -> Success | Failure:
+    def perform(self, visit: Visit) -> Success | Failure | LeftOff:
         """Make a visit; a fault of the kind is a failure, too, like any other."""
         source = visit.source
         net = self._net.bound(
@@ -62,6 +64,8 @@ class Collecting:
         try:
             harvest = visit.options.fetch(visit.state.cursor if visit.same else None, net)
             return Success(visit, harvest, told_apart(fit(harvest)), self._clock())
+        except Interrupted:
+            return LeftOff(visit)
         except PublisherError as error:
             return Failure(visit, error, self._clock())
         except Exception as error:
@@ -75,21 +79,24 @@ class Collecting:
             StoreError: they stay ours until this process ends.
         """
         with self._store.write() as tx:
-            for visit in visits:
-                tx.runs.postpone(visit.work.run, visit.work.slot, self._clock(), "")
+            give_back(tx, visits, self._clock(), "")
 
-    def end(self, performed: Sequence[Success | Failure]) -> list[Outcome | Exception]:
+    def end(self, performed: Sequence[Success | Failure | LeftOff]) -> list[Outcome | Exception]:
         """Write how visits ended, each with all that it brought.
 
         Returns:
-            Of each Done, ``changed`` when an entry arrived or was edited; Later when it failed; Never when the source
-            is gone.  What was raised, where it was a fault of the kind.
+            Of each Done, ``changed`` when an entry arrived or was edited; Later when it failed, or the house is
+            closing; Never when the source is gone.  What was raised, where it was a fault of the kind.
 
         Raises:
             StoreError: nothing could be recorded.
         """
+        made = [end for end in performed if not isinstance(end, LeftOff)]
+        left, now = [end.visit for end in performed if isinstance(end, LeftOff)], self._clock()
         with self._store.write() as tx:
-            return record(tx, performed)
+            outcomes = iter(record(tx, made))
+            give_back(tx, left, now, _CLOSING)
+        return [Later(_CLOSING, now) if isinstance(end, LeftOff) else next(outcomes) for end in performed]
 
 
 def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Clock) -> Outcome:
@@ -118,6 +125,11 @@ class Received:
     arrived: int
     edited: int
     unchanged: int
+
+    @property
+    def words(self) -> str:
+        """For the operator."""
+        return counts(self.arrived, self.edited)
 
 
 def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, clock: Clock) -> Received:

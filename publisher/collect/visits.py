@@ -15,16 +15,14 @@ from publisher import health
 from publisher.collect import keeping
 from publisher.collect.decisions import News, following, hastened, member_name, retry_pause
 from publisher.config import SourceSettings
-from publisher.errors import BadStatus, PublisherError
+from publisher.errors import BadStatus, Held, PublisherError
 from publisher.model import Done, Harvest, Item, Later, ListedFeed, Never, Outcome, Work, member_of
-from publisher.rhythm import UNKNOWN, interval, jitter, next_visit, relaxed
+from publisher.rhythm import TOLD, UNKNOWN, interval, jitter, next_visit, relaxed
 from publisher.sources import Source
 from publisher.store import HubRow, Push, SourceState, Tx
 from publisher.timetable import every
 
 _MISSED = "a visit found what it had not pushed"
-_TOLD = 20
-"""By the dates of as many entries the rhythm of a source is known."""
 _OFTEN = 200
 """And as many tell whether one that has been quiet has been so before."""
 
@@ -153,14 +151,18 @@ class Success:
         last = page.moments.get(name) if getattr(self.visit.options, "awaited", True) else None
         if last and self.now - last > health.PATIENCE:
             moments = tx.entries.moments(self.visit.source.name, _OFTEN, member=member_of(name))
+            moments.append(tx.entries.last_sign(name, self.visit.state.since) or last)
         return health.of_well(self.harvest.certificate, moments, self.now)
 
     def _hub(self, tx: Tx, page: _Page, arrived: int) -> HubRow | None:
         """Take note of the hub that the source names, and of what it should have pushed; returns how it stands."""
         harvest, name = self.harvest, self.visit.state.name
         known = page.hubs.get(name)
-        if harvest.gone or not harvest.unchanged:
+        # What did not change tells nothing new of its hub; but where a source comes back, the hub has forgotten us.
+        if harvest.gone or not harvest.unchanged or known is None:
             wanted = following(known, None if harvest.gone else harvest.hub, name, self.now)
+            if wanted and known is None and not page.plans.get(name, ("", None))[0]:
+                return None  # it was taken off its list while it was visited
             if wanted is not known:
                 if known:
                     tx.hubs.leave(known, self.now)
@@ -179,7 +181,7 @@ class Success:
         if usual is not None:
             planned = every(usual, spread=name).next(now)
         else:
-            moments = tx.entries.moments(self.visit.source.name, _TOLD, member=member_of(name))
+            moments = tx.entries.moments(self.visit.source.name, TOLD, member=member_of(name))
             planned = now + interval(moments, now) * jitter(name, now)
             if hub and hub.until and hub.state is Push.PROVEN:
                 planned = relaxed(planned, now, hub.until)
@@ -220,11 +222,21 @@ class Failure:
             turned=before.turned if ailment == before.ailment else now,
             next_at=again,
         )
-        return _Conclusion(state, self.fault or Later(error.words, again), error.words)
+        words = health.with_advice(error.words, ailment, state.name) if isinstance(error, Held) else error.words
+        return _Conclusion(state, self.fault or Later(words, again), words)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOff:
+    """A visit that was not made to its end, for the house is closing."""
+
+    visit: Visit
 
 
 def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome | Exception]:
     """Write how visits ended, each with all that it brought; returns what became of each."""
+    if not ends:
+        return []
     now = max(end.now for end in ends)
     brought = [end.write(tx) for end in ends]
     keeping.forget(tx, (end.visit.source for end, its in zip(ends, brought, strict=True) if its.arrived), now)
@@ -234,6 +246,12 @@ def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome | Exceptio
     works = [end.visit.work for end in ends]
     tx.runs.finish_all([(work.run, work.slot, its.words) for work, its in zip(works, found, strict=True)], now)
     return [its.outcome for its in found]
+
+
+def give_back(tx: Tx, visits: Sequence[Visit], now: datetime, why: str) -> None:
+    """Let others make visits that were ours to make."""
+    for visit in visits:
+        tx.runs.postpone(visit.work.run, visit.work.slot, now, why)
 
 
 def _follow(tx: Tx, visit: Visit, feeds: Sequence[ListedFeed], now: datetime) -> _Followed:
@@ -257,5 +275,10 @@ def _words(harvest: Harvest, brought: _Brought) -> str:
         return brought.followed.words
     if harvest.unchanged:
         return "unchanged"
-    counts = [f"{brought.arrived} new"] * bool(brought.arrived) + [f"{brought.edited} edited"] * bool(brought.edited)
-    return "; ".join([", ".join(counts) or "nothing new", *harvest.notes])
+    return "; ".join([counts(brought.arrived, brought.edited), *harvest.notes])
+
+
+def counts(arrived: int, edited: int) -> str:
+    """How many entries, for the operator."""
+    told = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
+    return ", ".join(told) or "nothing new"

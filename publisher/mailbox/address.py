@@ -37,7 +37,7 @@ def mailbox_at(url: str) -> Mailbox:
         raise ValueError(f"url: it begins with {'://, '.join(_PORTS)}://")
     user, password, folder = (unquote(text or "") for text in (parts.username, parts.password, parts.path[1:]))
     if not user or not password:
-        raise ValueError("url: it names a user and a password")
+        raise ValueError("url: a user and a password must stand in it: imaps://user:password@host/INBOX")
     if not (user + password).isprintable():
         raise ValueError("url: a user and a password have no control characters")
     if not (folder.isascii() and folder.isprintable()) or (folder and parts.scheme.startswith("pop3")):

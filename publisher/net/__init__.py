@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 from urllib3.response import GzipDecoderState
 from urllib3.util import make_headers
 
-from publisher.errors import BadStatus, NetError, Unreachable
+from publisher.errors import BadStatus, Interrupted, NetError, Unreachable
 from publisher.model import Certificate
 from publisher.net.adapter import Adapter
 from publisher.net.addresses import place, same_site, shown, without_login, written
@@ -101,6 +102,7 @@ class Net:
         max_bytes: size of a body, after decompression.
         private: addresses that are not global may be talked to.
         agent: what we call ourselves.
+        closing: is set when the house closes; nobody rests any more then.
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class Net:
         max_bytes: int = 5_000_000,
         private: bool = False,
         agent: str = AGENT,
+        closing: threading.Event | None = None,
     ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._private = private
+        self._closing = closing or threading.Event()
         self._robots = True
         self._mind: Callable[[str], None] | None = None
         self._standing = {"User-Agent": agent, "Accept": "*/*", **make_headers(accept_encoding=True)}
@@ -159,6 +163,15 @@ class Net:
     def guest(self) -> bool:
         """Whether we are at other people's and have to mind what they ask of robots, which nobody does yet."""
         return self._robots and not self._private and self._mind is None
+
+    def rest(self, seconds: float) -> None:
+        """Leave the other side alone for so long.
+
+        Raises:
+            Interrupted: the house is closing.
+        """
+        if self._closing.wait(seconds):
+            raise Interrupted
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, etag: str = "", modified: str = "") -> Answer:
         """Fetch, following at most five redirects.

@@ -79,6 +79,11 @@ class Choice:
         """When something will have settled that has not yet; None where nothing waits for that."""
         return min(self._unsettled.values(), default=None)
 
+    @property
+    def waiting(self) -> int:
+        """How many have not settled yet."""
+        return len(self._unsettled)
+
     def newest(self, limit: int) -> tuple[Entry, ...]:
         """Its newest entries by moment, newest first."""
         return self.shown(self._filled(lambda most: self.tx.entries.newest(self.sources, most), limit, self._published))

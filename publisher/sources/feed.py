@@ -50,9 +50,9 @@ class Feed:
     def fetch(self, cursor: Cursor | None, net: Net) -> Harvest:
         """Visit the feed.
 
-        The cursor is that of ``visit`` and of ``with_texts``, ``items`` (their number) and ``hints`` (what the feed
-        asks for).  It comes from bodies that were read to their end only, so that a broken answer never hides what is
-        in the next one.
+        The cursor is that of ``visit`` and of ``with_texts``, ``items`` (their number), ``hints`` (what the feed asks
+        for) and ``hub`` (who pushes it).  It comes from bodies that were read to their end only, so that a broken
+        answer never hides what is in the next one.
 
         Raises:
             NetError: no answer to work with.
@@ -61,7 +61,7 @@ class Feed:
         known = cursor or {}
         found = visit(self.url, known, net, {"Accept": _ACCEPTED})
         if isinstance(found, Harvest):
-            return replace(found, hints=hints(known, found.hints))
+            return replace(found, hints=hints(known, found.hints), hub=_remembered(known))
         harvest = _harvest(_read(found.answer), found)
         if not harvest.items and known.get("items", "0") != "0":
             raise SourceError(
@@ -88,7 +88,13 @@ def _read(answer: Answer) -> dict[str, Any]:
 
 
 def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
-    cursor = {**found.cursor, "items": str(len(read["items"])), KEY: json.dumps(read["hints"])}
+    hub = _hub(read, found.answer)
+    cursor = {
+        **found.cursor,
+        "items": str(len(read["items"])),
+        KEY: json.dumps(read["hints"]),
+        "hub": json.dumps([hub.topic, *hub.urls]) if hub else "",
+    }
     return Harvest(
         items=tuple(map(_item, read["items"])),
         cursor=cursor,
@@ -97,7 +103,7 @@ def _harvest(read: Mapping[str, Any], found: Found) -> Harvest:
         notes=tuple(read["notes"]),
         hints=hints(cursor, freshness(found.answer)),
         certificate=found.answer.certificate,
-        hub=_hub(read, found.answer),
+        hub=hub,
     )
 
 
@@ -109,6 +115,12 @@ def _hub(found: Mapping[str, Any], answer: Answer) -> Hub | None:
         hubs, topics = _addresses(found["hubs"], answer), [*_addresses([found["self"]], answer), *topics]
     # Some name a hub and forget themselves: then it is known by the address at which it was found.
     return Hub(topic=[*topics, *_addresses([found["self"]], answer), answer.url][0], urls=tuple(hubs)) if hubs else None
+
+
+def _remembered(known: Cursor) -> Hub | None:
+    """What it said of its hubs when it was read."""
+    topic, *urls = json.loads(known.get("hub") or '[""]')
+    return Hub(topic=topic, urls=tuple(urls)) if urls else None
 
 
 def _addresses(found: Sequence[str], answer: Answer) -> list[str]:

@@ -147,10 +147,7 @@ class Page:
         before = known.get("links", "").split()
         moved = first.shape and known.get("shape") and first.shape != known["shape"]
         if moved and len(before) >= _SEVERAL and first.is_new(before):
-            raise Held(
-                f"{first.url}: the page looks different, and lists nothing that it listed before",
-                hint="`publisher source test` shows what would be taken now, `publisher source accept` takes it",
-            )
+            raise Held(f"{first.url}: the page looks different, and lists nothing that it listed before")
 
     def _opened(self, url: str, first: _Listed, net: Net, notes: list[str]) -> _Listed | None:
         """What another page lists that the first one leads to; None where it cannot be read, which is noted."""

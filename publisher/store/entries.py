@@ -337,6 +337,22 @@ class Entries(Concern):
             found |= {pairs[source, feed]: moment for source, feed, moment in rows if moment}
         return found
 
+    def last_sign(self, visited: str, since: datetime | None) -> datetime | None:
+        """When a source, or a feed that it lists, gave its last sign of life: when its newest entry was published, or
+        when one arrived that it did not have at the first visit, whatever that says of its date.
+
+        Args:
+            since: the first visit.
+        """
+        own, published = (entries.c.source == source_name(visited)), self.last_moment(visited)
+        if member := member_of(visited):
+            own &= entries.c.member == member
+        arrived = self._connection.scalar(
+            select(entries.c.arrived).where(own).order_by(entries.c.number.desc()).limit(1)
+        )
+        late = arrived if arrived and since and arrived > since else None
+        return max(filter(None, (published, late)), default=None)
+
     def young(self, sources: Collection[str], after: datetime) -> tuple[Young, ...]:
         """The news that arrived in these sources after a moment, in order of arrival; without what was edited so often
         that not all of its former versions are kept.

@@ -366,6 +366,7 @@ def test_an_entry_is_in_the_feed_when_it_has_settled_though_nothing_else_happene
     ours.arrive("old", backlog=True)
     number = ours.arrive("new")
     assert ours.feed == ["old"]
+    assert ours.publish() == "1 entries, 1 not settled yet; wrote nothing"
     assert ours.app.due("publish") == []
     assert ours.app.pause() == timedelta(minutes=15)
     ours.clock.advance(minutes=10)

@@ -303,6 +303,7 @@ def test_newsletters_are_read_from_a_real_server_which_stays_as_it_was(
     tested = CliRunner().invoke(cli, ["-c", str(config), "source", "test", "tips"])
     assert "Twelve tips for the harbour" in tested.output
     assert "2 entries" in tested.output
+    assert quote(PASSWORD, safe="") not in tested.output
     checked = CliRunner().invoke(cli, ["-c", str(config), "check", "--connect"])
     assert f"logged in as {box}@example.org; messages in INBOX: 4" in " ".join(checked.output.split())
     with mta.open_mailbox(box) as reader:

@@ -167,9 +167,8 @@ def test_a_redesign_that_lists_nothing_of_what_was_there_is_held_until_the_opera
     before, after = redesign("other_links")
     known = visited(web_site, before, None).cursor
     for _ in range(2):
-        with pytest.raises(Held, match="looks different") as caught:
+        with pytest.raises(Held, match="looks different"):
             visited(web_site, after, known)
-    assert "publisher source accept" in caught.value.hint
     assert len(visited(web_site, after, None).items) == 3
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outside import Response, WebSite
+from waiting import wait_for
 
+from publisher.app import App, load
 from publisher.errors import SourceError
-from publisher.model import Item
+from publisher.model import Item, Later
 from publisher.net import Net
 from publisher.sources import _robots, whole
 from publisher.sources._robots import polite
@@ -19,6 +25,7 @@ from publisher.sources.feed import Feed
 from publisher.sources.page import Page
 
 ROWS = "".join(f"<h3><a href=/n{n}>Bridge {n} was opened</a></h3><p>The mayor was there.</p>" for n in range(4))
+NO_PAUSE = ["0", "-5", "inf", "nan", "soon", ""]
 PAGE = Response(f"<main>{ROWS}</main>".encode(), headers={"Content-Type": "text/html"})
 FEED = Response(
     b"<rss version='2.0'><channel><item><title>A</title><link>https://a.example/</link></item></channel></rss>"
@@ -101,7 +108,7 @@ def test_a_site_is_asked_once_a_day(web_site: WebSite, net: Net, monkeypatch: py
 def test_what_is_remembered_of_sites_is_bounded(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_robots, "_asked", lambda origin, net: None)
     for number in range(2 * _robots._MOST):
-        _robots._rules(f"https://{number}.example", net)
+        _robots._site(f"https://{number}.example", net)
     assert len(_robots._known) == _robots._MOST
 
 
@@ -124,6 +131,92 @@ def test_older_pages_are_left_alone_too(web_site: WebSite, net: Net) -> None:
     web_site.pages["/news"] = Response(PAGE.body + b"<a rel=next href='/news?page=2'>2</a>", headers=PAGE.headers)
     assert "asks robots to stay away" in page.fetch(None, net).notes[0]
     assert "/news?page=2" not in web_site.hits
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits, each to a tenth of a second; nobody waits."""
+    naps: list[float] = []
+    now = [time.monotonic()]
+
+    def sleep(seconds: float) -> None:
+        naps.append(round(seconds, 1))
+        now[0] += seconds
+
+    monkeypatch.setattr(_robots, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(Net, "rest", lambda net, seconds: sleep(seconds))
+    return naps
+
+
+@pytest.mark.parametrize(
+    ("text", "pause"),
+    [
+        ("User-agent: *\nCrawl-delay: 2", 2),
+        ("User-agent: *\nCrawl-delay: 0.5 # seconds", 0.5),
+        ("User-agent: *\nCrawl-delay: 7\n\nUser-agent: publisher\nCrawl-delay: 3", 3),
+        ("User-agent: *\nCrawl-delay: 3600", 10),
+    ],
+)
+def test_between_two_pages_is_the_pause_that_the_site_asks_for(
+    web_site: WebSite, net: Net, naps: list[float], text: str, pause: float
+) -> None:
+    page = robots(web_site, text)
+    web_site.pages["/news"] = Response(PAGE.body + b"<a rel=next href='/older'>Older</a>", headers=PAGE.headers)
+    text = "<p>The mayor cut the ribbon, and hundreds of people crossed the bridge for the first time.</p>" * 9
+    web_site.pages["/n1"] = Response(f"<article>{text}</article>".encode(), headers=PAGE.headers)
+    web_site.pages["/older"] = PAGE
+    page.fetch(None, net)
+    assert web_site.hits == ["/robots.txt", "/news", "/older"]
+    assert naps == [pause]
+    whole(Item(link=f"{web_site.url}/n1"), net)
+    assert naps == [pause, pause]
+
+
+@pytest.mark.parametrize("text", ["User-agent: *\nDisallow:"] + [f"User-agent: *\nCrawl-delay: {n}" for n in NO_PAUSE])
+def test_nobody_waits_where_no_pause_is_asked_for(web_site: WebSite, net: Net, naps: list[float], text: str) -> None:
+    page = robots(web_site, text)
+    for _ in range(2):
+        page.fetch(None, net)
+    assert not naps
+
+
+def test_a_pause_that_has_passed_is_not_made_again(web_site: WebSite, net: Net) -> None:
+    page = robots(web_site, "User-agent: *\nCrawl-delay: 0.3")
+    page.fetch(None, net)
+    time.sleep(0.3)
+    started = time.monotonic()
+    page.fetch(None, net)
+    assert time.monotonic() - started < 0.3
+
+
+def test_who_come_at_the_same_time_go_one_after_the_other(web_site: WebSite, net: Net) -> None:
+    page = robots(web_site, "User-agent: *\nCrawl-delay: 0.3")
+    page.fetch(None, net)
+    started = time.monotonic()
+    with ThreadPoolExecutor(3) as threads:
+        for visit in [threads.submit(page.fetch, None, net) for _ in range(3)]:
+            visit.result()
+    assert time.monotonic() - started >= 0.85
+
+
+def test_a_house_that_closes_waits_for_no_pause_and_makes_the_visit_when_it_opens(
+    web_site: WebSite, net: Net, write_config: Callable[[str], Path]
+) -> None:
+    robots(web_site, "User-agent: *\nCrawl-delay: 10")
+    web_site.pages["/news"] = Response(PAGE.body + b"<a rel=next href='/older'>Older</a>", headers=PAGE.headers)
+    web_site.pages["/older"] = PAGE
+    config = write_config(f"sources: {{town: {{kind: page, url: '{web_site.url}/news'}}}}\n")
+    with contextlib.closing(App(load(config, {})).ready()) as app, ThreadPoolExecutor() as threads:
+        [work] = app.due("collect")
+        visit = threads.submit(app.do, work)
+        wait_for(lambda: "/news" in web_site.hits)
+        app.stopping.set()
+        outcome = visit.result(5)
+        assert isinstance(outcome, Later)
+        assert "closing" in outcome.why
+        [source] = app.status().sources
+        assert (source.failures, source.error, source.entries) == (0, "", 0)
+        assert app.due("collect") == [work]
 
 
 def test_a_login_in_the_address_is_not_told_to_anybody(web_site: WebSite, net: Net) -> None:

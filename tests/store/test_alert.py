@@ -175,8 +175,10 @@ def test_a_page_that_is_held_is_told_at_once_and_accepted_by_a_command(house: Ho
     house.run(hours=1)
     [held] = house.mails
     assert "looks different" in held.text
-    assert "publisher source accept council" in held.text
+    assert held.text.count("publisher source accept council") == 1
     app = house.open()
+    [wrong] = app.status().wrong
+    assert wrong.count("publisher source accept council") == 1
     assert app.status().sources[0].entries == 4
     assert not app.accept("nobody")
     assert app.accept("council")
@@ -240,5 +242,8 @@ def test_status_tells_what_is_wrong_although_the_last_visit_went_well(house: Hou
     ends = house.clock() + timedelta(days=3)
     with app.store.write() as tx:
         tx.sources.put(SourceState(name="blog", ailment="certificate", expires=ends))
-    assert app.status().wrong == ["source blog: the certificate of its server ends on 2026-10-22"]
+    assert app.status().wrong == [
+        "source blog: the certificate of its server ends on 2026-10-22 (tell whoever runs the site; when it has ended, "
+        "the source cannot be read any more)"
+    ]
     app.close()

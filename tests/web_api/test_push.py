@@ -88,6 +88,7 @@ def test_of_a_batch_with_a_fault_nothing_is_kept_and_each_fault_is_told_with_its
         "entries[4].enclosures[0].length",
         "entries[5]",
     ]
+    assert answer.json()["errors"][5]["message"] == "is not known here"
     assert api.get("/publications/all/entries")["items"] == []
 
 

@@ -92,4 +92,8 @@ def _place(path: tuple[int | str, ...], tags: Collection[str]) -> str:
 
 
 def _message(error: Any) -> str:
-    return "is not JSON" if error["type"] == "json_invalid" else str(error["msg"]).removeprefix("Value error, ")
+    return _WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+
+
+_WORDS = {"json_invalid": "is not JSON", "extra_forbidden": "is not known here", "missing": "is missing"}
+"""Where pydantic's own are not for whoever sent it."""
