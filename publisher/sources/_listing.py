@@ -26,9 +26,8 @@ import html as html_entities
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
 from math import log2
@@ -38,11 +37,22 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from publisher.errors import SourceError
-from publisher.html import is_picture
 from publisher.model import Item
-from publisher.sources._dates import is_date, read_date, without_date
-from publisher.sources._outline import Node, Outline, joined, word_set
-from publisher.sources._pager import leads_to_page, older
+from publisher.sources._dates import is_date, read_date
+from publisher.sources._outline import Node, Outline
+from publisher.sources._pager import older
+from publisher.sources._parts import (
+    LABEL,
+    LONG_LINE,
+    MOST_IN_ITEM,
+    Lead,
+    Span,
+    article_link,
+    heading_link,
+    is_heading,
+    read_item,
+    reads_more,
+)
 from publisher.sources._records import told_as_data
 from publisher.sources._stand_in import is_rich, stand_in
 
@@ -52,36 +62,12 @@ if TYPE_CHECKING:
 _MOST_ITEMS = 200
 _MOST_GROUPS = 20
 """Groups that are looked at closely, the most promising first."""
-_MOST_IN_ITEM = 2_000
-"""Nodes of one item that are looked at."""
 _FULL_TITLE = 25
 _LONGEST_TITLE = 500
-_FULL_TEASER = 40
-_SHORT_TEASER = 20
-_LABEL = 30
-"""Characters that may stand before a title on its line: a date, a section's name."""
 _WORTH = 0.75
 _WORTH_OF_TWO = 1.25
 """Two links with nothing but a title are not yet a list."""
-_LONG_LINE = 80
 _MUCH_PROSE = 1_000
-
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
-_TITLE_NAMES = frozenset({"title", "headline", "heading", "ueberschrift", "titel", "titre", "titolo", "titulo"})
-_DATE_NAMES = frozenset({"date", "datum", "time", "published", "posted", "fecha", "datetime", "timestamp"})
-_META_NAMES = _DATE_NAMES | word_set("meta author byline category categories tag tags kicker label badge")
-DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
-IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
-_MORE = re.compile(
-    r"((read|learn|see|view|find out|show) (more|on|full|the full|article|all|details|story|post)"
-    r"|(continue|keep) reading|more|full (story|article)|details?"
-    r"|(jetzt )?(weiter|weiterlesen|mehr|artikel lesen|lesen|zum artikel|zur meldung|zum beitrag)"
-    r"|lire|en savoir|(la |voir la )?suite|voir plus|plus d|leer|seguir leyendo|ver más|más|saber más"
-    r"|leggi|continua|scopri|di più|lees (meer|verder)|meer|läs mer|les mer|læs mere|ler mais|saiba mais|leia"
-    r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
-)
-_MORE_LENGTH = 50
-_ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,13 +196,13 @@ def _selected(tree: LexborHTMLParser, outline: Outline, select: Selectors) -> li
     places = {node.mem_id: node for node in outline.nodes if node.tag}
     found = tree.css(split_selector(select.item)[0])[:_MOST_ITEMS]
     boxes = ((raw, places[raw.mem_id]) for raw in found if raw.mem_id in places)
-    return _distinct(_picked(outline, select, raw, _Span(box.at, box.end)) for raw, box in boxes)
+    return _distinct(_picked(outline, select, raw, Span(box.at, box.end)) for raw, box in boxes)
 
 
-def _picked(outline: Outline, select: Selectors, raw: LexborNode, span: _Span) -> Item:
+def _picked(outline: Outline, select: Selectors, raw: LexborNode, span: Span) -> Item:
     """An item as selectors tell it; what they leave out is found within it."""
     given = {name: _value(raw, text, name) for name, text in select.given().items() if name != "item"}
-    item = _item(outline, replace(span, link=outline.absolute(given.get("link", ""))))
+    item = read_item(outline, replace(span, link=outline.absolute(given.get("link", ""))))
     if "title" in given:
         item = replace(item, title=given["title"])
     if "teaser" in given:
@@ -307,39 +293,22 @@ def _best_list(outline: Outline) -> _List | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lead:
-    node: Node
-    link: str
-    """Empty for a heading that leads nowhere itself."""
-    heading: bool
-
-    @property
-    def identity(self) -> Hashable:
-        """Equal for leads of the same item, as far as one can tell."""
-        return self.link or self.node.at
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The nodes of one item, as positions in the outline."""
-
-    start: int
-    end: int
-    lead: _Lead | None = None
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _List:
     items: list[Item]
-    spans: list[_Span]
+    spans: list[Span]
     score: float
     believable: bool
 
 
-def _groups(outline: Outline) -> Iterator[list[_Lead]]:
+def _article(node: Node | None) -> Node | None:
+    while node and node.tag != "article":
+        node = node.parent
+    return node
+
+
+def _groups(outline: Outline) -> Iterator[list[Lead]]:
     """Leads that look alike, in page order, one for each item."""
-    groups: dict[Hashable, list[_Lead]] = defaultdict(list)
+    groups: dict[Hashable, list[Lead]] = defaultdict(list)
     for lead in _leads(outline):
         node = lead.node
         above = node.parent.classes if node.parent else ()
@@ -347,13 +316,13 @@ def _groups(outline: Outline) -> Iterator[list[_Lead]]:
             group = groups[key]
             if not group or group[-1].identity != lead.identity:
                 group.append(lead)
-    kept: dict[Hashable, list[_Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
+    kept: dict[Hashable, list[Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
     return (group for group in kept.values() if len(group) > 1 or _article(group[0].node))
 
 
-def _by_address(outline: Outline) -> Iterator[list[_Lead]]:
+def _by_address(outline: Outline) -> Iterator[list[Lead]]:
     """Leads that are alike in nothing but the folder of their addresses, its numbers aside (``/news/2026/…``)."""
-    groups: dict[str, dict[str, _Lead]] = defaultdict(dict)
+    groups: dict[str, dict[str, Lead]] = defaultdict(dict)
     for lead in _leads(outline):
         if folder := _folder(lead.link):
             groups[folder].setdefault(lead.link, lead)
@@ -366,52 +335,19 @@ def _folder(link: str) -> str:
     return f"{parts.netloc}{re.sub('[0-9]+', '#', folder)}" if folder.strip("/") else ""
 
 
-def _article(node: Node | None) -> Node | None:
-    while node and node.tag != "article":
-        node = node.parent
-    return node
-
-
-def _leads(outline: Outline) -> Iterator[_Lead]:
+def _leads(outline: Outline) -> Iterator[Lead]:
     for node in outline.nodes:
         if not node.tag or node.furniture:
             continue
-        if _is_heading(node) and outline.length(node) <= _LONGEST_TITLE:
-            yield _Lead(node, _heading_link(outline, node), heading=True)
-        elif node.tag == "a" and (node.before <= _LABEL or _reads_more(outline, node)):
-            link = _article_link(outline, node)
+        if is_heading(node) and outline.length(node) <= _LONGEST_TITLE:
+            yield Lead(node, heading_link(outline, node), heading=True)
+        elif node.tag == "a" and (node.before <= LABEL or reads_more(outline, node)):
+            link = article_link(outline, node)
             if link and any(map(str.isalpha, outline.text(node))):
-                yield _Lead(node, link, heading=False)
+                yield Lead(node, link, heading=False)
 
 
-def _is_heading(node: Node) -> bool:
-    return node.tag in HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
-
-
-def _heading_link(outline: Outline, heading: Node) -> str:
-    """Where a heading leads: the link around it, or the first one in it."""
-    inside = (node for node in outline.inside(heading)[:_MOST_IN_ITEM] if node.anchor is node)
-    return next((link for anchor in [heading.anchor, *inside] if (link := _article_link(outline, anchor))), "")
-
-
-def _article_link(outline: Outline, anchor: Node | None) -> str:
-    """Where a link leads, if that may be an article: not the front page, another page of the list, a tag…"""
-    link = outline.link(anchor)
-    if not anchor or not link or leads_to_page(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
-        return ""
-    parts = urlsplit(link)
-    return link if parts.path.strip("/") or parts.query else ""
-
-
-def _reads_more(outline: Outline, anchor: Node) -> bool:
-    """Whether a link's text says no more than that there is more."""
-    if outline.length(anchor) > 10 * _MORE_LENGTH:
-        return False
-    text = outline.text(anchor).lower()
-    return len(text) <= _MORE_LENGTH and _MORE.match(text.lstrip("[(… ")) is not None
-
-
-def _promise(outline: Outline, group: Sequence[_Lead]) -> float:
+def _promise(outline: Outline, group: Sequence[Lead]) -> float:
     """What a group may be worth, before its items are read."""
     length = sum(min(outline.length(lead.node) / _FULL_TITLE, 1) for lead in group) / len(group)
     return (length + group[0].heading) * log2(1 + len(group))
@@ -420,13 +356,13 @@ def _promise(outline: Outline, group: Sequence[_Lead]) -> float:
 # --- from leads to spans ---------------------------------------------------------------------------------------------
 
 
-_Boxes = list[tuple[Node, _Lead]]
+_Boxes = list[tuple[Node, Lead]]
 
 
-def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
+def _lists(outline: Outline, group: Sequence[Lead]) -> Iterator[_List]:
     """The lists that a group's leads make up: one for each kind of place that their boxes are in."""
     group = group[: _MOST_ITEMS + 1]
-    backward = 2 * sum(not lead.heading and _reads_more(outline, lead.node) for lead in group) > len(group)
+    backward = 2 * sum(not lead.heading and reads_more(outline, lead.node) for lead in group) > len(group)
     kinds: dict[Hashable, dict[Node, _Boxes]] = defaultdict(lambda: defaultdict(list))
     for box, lead in _boxes(group):
         if box.parent:
@@ -435,13 +371,13 @@ def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
         yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
 
 
-def _scattered(outline: Outline, group: Sequence[_Lead]) -> _List:
+def _scattered(outline: Outline, group: Sequence[Lead]) -> _List:
     """The list that leads make up which stand in no common structure."""
-    spans = [_Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
+    spans = [Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
     return _weighed(outline, spans)
 
 
-def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
+def _boxes(group: Sequence[Lead]) -> Iterator[tuple[Node, Lead]]:
     """Each lead with the highest element that holds no other, brought to the level at which many of them are.
 
     A lone item in the last row of a grid would take the row for its box.
@@ -459,7 +395,7 @@ def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
 
 def boxes_of(links: Sequence[Node]) -> list[tuple[Node, Node]]:
     """Each of these links, in page order, with the element of the item that it leads to."""
-    return [(box, lead.node) for box, lead in _boxes([_Lead(link, "", heading=False) for link in links])]
+    return [(box, lead.node) for box, lead in _boxes([Lead(link, "", heading=False) for link in links])]
 
 
 def _highest(node: Node, before: int, after: int) -> Node:
@@ -475,7 +411,7 @@ def _at_depth(node: Node, depth: int) -> Node:
     return node
 
 
-def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> Iterator[_Span]:
+def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> Iterator[Span]:
     """The run of siblings that each item is: from its box to the next one, or the other way round.
 
     What would reach to the end of the container, or from its beginning, is as long as the longest of the others.
@@ -491,7 +427,7 @@ def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> 
         at = [place - first for place in at]
         edges = [*at, min(len(siblings), at[-1] + max(_longest(at), first + 1))]
     for (start, end), (_, lead) in zip(pairwise(edges), boxes, strict=True):
-        yield _Span(siblings[start].at, siblings[end - 1].end, lead, lead.link)
+        yield Span(siblings[start].at, siblings[end - 1].end, lead, lead.link)
 
 
 def _longest(at: Sequence[int]) -> int:
@@ -508,15 +444,15 @@ def _first_of_item(outline: Outline, siblings: Sequence[Node], at: Sequence[int]
 
 def _is_prelude(outline: Outline, node: Node) -> bool:
     if node.tag and not outline.length(node):
-        return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:_MOST_IN_ITEM])
-    return outline.length(node) < _LONG_LINE and is_date(outline.text(node))
+        return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:MOST_IN_ITEM])
+    return outline.length(node) < LONG_LINE and is_date(outline.text(node))
 
 
 # --- what a list is worth --------------------------------------------------------------------------------------------
 
 
-def _weighed(outline: Outline, spans: list[_Span]) -> _List:
-    items = _distinct(_item(outline, span) for span in spans)
+def _weighed(outline: Outline, spans: list[Span]) -> _List:
+    items = _distinct(read_item(outline, span) for span in spans)
     lead = spans[0].lead
     if not items or not lead:
         return _List(items, spans, 0, believable=False)
@@ -544,7 +480,7 @@ def _in_main(node: Node | None) -> bool:
     return node is not None
 
 
-def _is_article(outline: Outline, spans: Sequence[_Span]) -> bool:
+def _is_article(outline: Outline, spans: Sequence[Span]) -> bool:
     """Whether the page says far more in running text outside of a list than the list does."""
     inside = sum(outline.length_between(span.start, span.end) for span in spans)
     listed = {at for span in spans for at in range(span.start, span.end)}
@@ -552,165 +488,5 @@ def _is_article(outline: Outline, spans: Sequence[_Span]) -> bool:
     for node in outline.nodes:
         if node.text and not node.anchor and not node.furniture and node.at not in listed:
             lines[node.line] += len(node.text)
-    prose = sum(length for length in lines.values() if length >= _LONG_LINE)
+    prose = sum(length for length in lines.values() if length >= LONG_LINE)
     return prose > max(_MUCH_PROSE, 4 * inside)
-
-
-# --- the parts of an item --------------------------------------------------------------------------------------------
-
-
-def _item(outline: Outline, span: _Span) -> Item:
-    """What can be read from the nodes of one item."""
-    nodes = outline.nodes[span.start : min(span.end, span.start + _MOST_IN_ITEM)]
-    link = span.link or _inner_link(outline, nodes, span.lead)
-    taken: set[int] = set()
-    title = _title(outline, nodes, span.lead, taken)
-    published = _published(outline, nodes, taken)
-    return Item(
-        title=title,
-        link=link,
-        summary=html_entities.escape(_teaser(outline, nodes, link, taken), quote=False),
-        image=_image(outline, nodes),
-        published=published,
-    )
-
-
-def _inner_link(outline: Outline, nodes: Sequence[Node], lead: _Lead | None) -> str:
-    """Where an item leads whose lead does not say: "Read more", or the only link on a line of its own.
-
-    Links in running text lead elsewhere.  Within an item that a selector named, any link is better than none.
-    """
-    anchors = [node for node in nodes if node.anchor is node and _article_link(outline, node)]
-    more = [anchor for anchor in anchors if _reads_more(outline, anchor)]
-    alone = {_article_link(outline, anchor): anchor for anchor in anchors if _is_alone(anchor, nodes)}
-    only = list(alone.values()) if len(alone) == 1 else []
-    outer = [nodes[0].anchor, *anchors] if lead is None else []
-    return next((link for anchor in [*more, *only, *outer] if (link := _article_link(outline, anchor))), "")
-
-
-def _is_alone(anchor: Node, nodes: Sequence[Node]) -> bool:
-    return all(node.anchor is anchor for node in nodes if node.text and node.line == anchor.line)
-
-
-def _title(outline: Outline, nodes: Sequence[Node], lead: _Lead | None, taken: set[int]) -> str:
-    """Its title; the nodes that it is made of are marked as taken."""
-    if lead and (lead.heading or not _reads_more(outline, lead.node)):
-        node: Node | None = lead.node
-    else:
-        node = _title_node(outline, nodes, linked=lead is None)
-    if node and node.tag != "a":
-        chosen = _heading_text(outline, node)
-    else:
-        lines = _lines(outline.inside(node) if node else nodes, lambda node: True)
-        chosen = next((line for line in lines if _is_title(joined(line))), lines[0] if lines else [])
-    taken.update(node.at for node in chosen)
-    return joined(chosen)
-
-
-def _is_title(line: str) -> bool:
-    return len(line) >= 10 and not is_date(line)
-
-
-def _title_node(outline: Outline, nodes: Sequence[Node], *, linked: bool) -> Node | None:
-    """The heading of an item, or else its first link, or else what is printed bold at the beginning of a line."""
-    headings = (node for node in nodes if node.tag and _is_heading(node))
-    links = (node for node in nodes if node.anchor is node and linked and not _reads_more(outline, node))
-    bold = (node for node in nodes if node.tag in ("b", "strong") and node.before <= _LABEL)
-    return next((node for node in [*headings, *links, *bold] if any(map(str.isalpha, outline.text(node)))), None)
-
-
-def _heading_text(outline: Outline, heading: Node) -> list[Node]:
-    """The nodes that make up a heading's text: those of the link that is most of it, else all."""
-    inside = outline.inside(heading)
-    anchors = [node for node in inside if node.anchor is node and 2 * outline.length(node) >= outline.length(heading)]
-    return [node for node in (outline.inside(anchors[0]) if anchors else inside) if node.text]
-
-
-def _published(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> datetime | None:
-    """Its date; the text that it was read from is marked as taken."""
-    for told, marked in _dates(outline, nodes, taken):
-        if moment := read_date(told, month_first=outline.language.lower() == "en-us"):
-            taken.update(marked)
-            return moment
-    return None
-
-
-def _dates(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> Iterator[tuple[str, Iterable[int]]]:
-    """What may be a date, the surest first, each with the positions of its text."""
-    elements = [node for node in nodes if node.tag]
-    for node in elements:
-        names = (*DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
-        for value in filter(None, map(node.attribute, names)):
-            yield value, range(node.at, node.end)
-    for node in elements:
-        if (node.tag == "time" or not _DATE_NAMES.isdisjoint(node.words)) and outline.length(node) < _LONG_LINE:
-            yield outline.text(node), range(node.at, node.end)
-    for line in _lines(nodes, lambda node: node.at not in taken):
-        text = joined(line)
-        if is_date(text):
-            yield text, [node.at for node in line]
-        elif without_date(text) != text:
-            yield text, ()
-
-
-def _property(node: Node) -> frozenset[str]:
-    """The words by which an element may say that its attributes hold a date."""
-    return node.words | {word for word in ("published", "date") if word in node.attribute("itemprop").lower()}
-
-
-def _teaser(outline: Outline, nodes: Sequence[Node], link: str, taken: set[int]) -> str:
-    """The first line of some length, else the longest, that is not the title, the date, or a row of links."""
-
-    def told(node: Node) -> bool:
-        return not (node.at in taken or node.furniture or _is_aside(outline, node, nodes[0].at))
-
-    lines = [joined(line) for line in _lines(nodes, told) if _is_own(outline, line, link)]
-    lines = [without_date(line).lstrip(" –—-:·|") for line in lines if not is_date(line)]
-    best = next((line for line in lines if len(line) >= _FULL_TEASER), max(lines, key=len, default=""))
-    return best if len(best) >= _SHORT_TEASER else ""
-
-
-def _is_own(outline: Outline, line: Sequence[Node], link: str) -> bool:
-    """Whether most of a line is text, and not links that lead elsewhere."""
-    foreign = sum(len(node.text) for node in line if node.anchor and outline.link(node.anchor) != link)
-    return 2 * foreign < sum(len(node.text) for node in line)
-
-
-def _is_aside(outline: Outline, text: Node, start: int) -> bool:
-    """Whether a text is a note beside the item: "Read more", its author, its tags."""
-    if text.anchor and (
-        _reads_more(outline, text.anchor) or not _ASIDE_LINKS.isdisjoint(text.anchor.attribute("rel").split())
-    ):
-        return True
-    node = text.parent
-    while node and node.at > start and _META_NAMES.isdisjoint(node.words):
-        node = node.parent
-    return node is not None and node.at > start
-
-
-def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[Node]]:
-    """The wanted texts, those together that follow one another on one line of the page."""
-    lines: list[list[Node]] = []
-    current = -1
-    for node in nodes:
-        if not node.text:
-            continue
-        if not wanted(node):
-            current = -1
-        elif node.line == current:
-            lines[-1].append(node)
-        else:
-            lines.append([node])
-            current = node.line
-    return lines
-
-
-def _image(outline: Outline, nodes: Iterable[Node]) -> str:
-    images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
-    found = (outline.absolute(image.attribute(name)) for image in images for name in IMAGE_ATTRIBUTES)
-    return next((url for url in found if url.startswith("http") and is_picture(url)), "")
-
-
-def _is_tiny(image: Node) -> bool:
-    sizes = (image.attribute(name).removesuffix("px") for name in ("width", "height"))
-    return any(size.isdecimal() and len(size) < 3 and int(size) <= 32 for size in sizes)

@@ -17,8 +17,9 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from publisher.errors import SourceError
 from publisher.model import Item
 from publisher.sources._dates import is_date, read_date
-from publisher.sources._listing import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, Selectors, boxes_of, find
+from publisher.sources._listing import Selectors, boxes_of, find
 from publisher.sources._outline import Node, Outline
+from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES
 
 _MOST_IN_ITEM = 500
 """Nodes of one item that are looked at."""
