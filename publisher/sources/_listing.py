@@ -11,13 +11,17 @@ With selectors, the operator said what an item is.  Without them the list is fou
     box, so that titles, teasers and links which lie side by side without a wrapper are one item.
 4.  *Score.*  Each item is worth what can be read from it: up to 1 for its title (25 characters are a full one), 1 for
     a heading, 1 for a teaser, 1/2 for a date, 1/4 for an image.  A list is worth the mean of its items times
-    log2(1 + items), times the share of different titles; half when most links leave the site, a quarter more inside
-    ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
+    log2(1 + items), times the share of different titles; half when most links leave the site without being dated, a
+    quarter more inside ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
     tell of the same links.
-5.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
+5.  *Kin.*  Other lists on the page whose items are built of the same tags and classes, and other ``<article>``s where
+    the items are such, belong to it: the sections of a front page, and its lead story.
+6.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
     they stand.
-6.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
+7.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
     title, or where the page says far more outside the list than in it, as an article above its related links does.
+8.  *Sections.*  Where nothing is found, the page may tell its news itself, under headings that have dates and addresses
+    of their own: a list of changes.
 """
 
 from __future__ import annotations
@@ -38,20 +42,22 @@ from pydantic import Field
 
 from publisher.errors import SourceError
 from publisher.model import Item
-from publisher.sources._dates import is_date, read_date
-from publisher.sources._outline import Node, Outline
+from publisher.sources._dates import date_of_address, is_date
+from publisher.sources._outline import Node, Outline, without_fragment
 from publisher.sources._pager import older
 from publisher.sources._parts import (
     LABEL,
     LONG_LINE,
     MOST_IN_ITEM,
     Lead,
+    Reader,
     Span,
     article_link,
     heading_link,
+    image_address,
     is_heading,
-    read_item,
     reads_more,
+    width,
 )
 from publisher.sources._records import told_as_data
 from publisher.sources._stand_in import is_rich, stand_in
@@ -149,7 +155,8 @@ def find(html: str, url: str, select: Selectors | None = None) -> Listing:
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
     title = _page_title(tree)
-    items, way, shape = (_selected(tree, outline, select), "selectors", "") if select else _discovered(tree, outline)
+    reader = Reader(outline)
+    items, way, shape = (_selected(tree, reader, select), "selectors", "") if select else _discovered(tree, reader)
     if found := stand_in(tree, url, is_list=bool(items) if select else is_rich(items)):
         raise SourceError(f"{url}: this looks like {found.what}", hint=found.hint)
     if not items:
@@ -192,25 +199,27 @@ def _distinct(items: Iterable[Item]) -> list[Item]:
 # --- with selectors --------------------------------------------------------------------------------------------------
 
 
-def _selected(tree: LexborHTMLParser, outline: Outline, select: Selectors) -> list[Item]:
-    places = {node.mem_id: node for node in outline.nodes if node.tag}
+def _selected(tree: LexborHTMLParser, reader: Reader, select: Selectors) -> list[Item]:
+    places = {node.mem_id: node for node in reader.outline.nodes if node.tag}
     found = tree.css(split_selector(select.item)[0])[:_MOST_ITEMS]
     boxes = ((raw, places[raw.mem_id]) for raw in found if raw.mem_id in places)
-    return _distinct(_picked(outline, select, raw, Span(box.at, box.end)) for raw, box in boxes)
+    return _distinct(_picked(reader, select, raw, Span(box.at, box.end)) for raw, box in boxes)
 
 
-def _picked(outline: Outline, select: Selectors, raw: LexborNode, span: Span) -> Item:
+def _picked(reader: Reader, select: Selectors, raw: LexborNode, span: Span) -> Item:
     """An item as selectors tell it; what they leave out is found within it."""
     given = {name: _value(raw, text, name) for name, text in select.given().items() if name != "item"}
-    item = read_item(outline, replace(span, link=outline.absolute(given.get("link", ""))))
+    outline = reader.outline
+    item = reader.item(replace(span, link=outline.absolute(given.get("link", ""))))
     if "title" in given:
         item = replace(item, title=given["title"])
     if "teaser" in given:
         item = replace(item, summary=html_entities.escape(given["teaser"], quote=False))
     if "date" in given:
-        item = replace(item, published=read_date(given["date"]))
+        item = replace(item, published=reader.calendar.moment(given["date"], span.start, item.link))
     if "image" in given:
-        item = replace(item, image=outline.absolute(given["image"]))
+        attribute = split_selector(select.given()["image"])[1]
+        item = replace(item, image=image_address(outline, attribute, given["image"]))
     return item
 
 
@@ -237,12 +246,12 @@ _H_ENTRY = {
 """Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
 
 
-def _discovered(tree: LexborHTMLParser, outline: Outline) -> tuple[list[Item], str, str]:
+def _discovered(tree: LexborHTMLParser, reader: Reader) -> tuple[list[Item], str, str]:
     """The items, how they were found, and the shape of the list."""
-    best = _best_list(outline)
+    outline, best = reader.outline, _best_list(reader)
     found = best.items if best else []
     shape = _shape(outline, best) if best else ""
-    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))
+    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, reader, Selectors(**_H_ENTRY))
     for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
             return _completed(told, found), way, shape
@@ -282,14 +291,86 @@ def _filled(item: Item, other: Item) -> Item:
     )
 
 
-def _best_list(outline: Outline) -> _List | None:
+def _best_list(reader: Reader) -> _List | None:
+    outline = reader.outline
     groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
-    lists = [found for group in groups for found in _lists(outline, group)]
+    lists = [found for group in groups for found in _lists(reader, group)]
     best = max(lists, key=lambda found: found.score, default=None)
     if not best or not best.believable:
-        scattered = (_scattered(outline, group) for group in _by_address(outline))
+        scattered = (_scattered(reader, group) for group in _by_address(outline))
         best = max(scattered, key=lambda found: found.score, default=None)
-    return best if best and best.believable and not _is_article(outline, best.spans) else None
+    if best and best.believable:
+        best = _with_kin(reader, best, lists)
+        if not _is_article(outline, best.spans):
+            return best
+    return _sections(reader)
+
+
+def _with_kin(reader: Reader, best: _List, lists: Sequence[_List]) -> _List:
+    """A list together with those elsewhere on the page whose items are built alike: the sections of a front page."""
+    kin, spans = _build(best), list(best.spans)
+    taken = {at for span in spans for at in range(span.start, span.end)}
+    for other in lists:
+        if other.believable and not kin.isdisjoint(_build(other)):
+            spans += [span for span in other.spans if taken.isdisjoint(range(span.start, span.end))]
+            taken.update(at for span in other.spans for at in range(span.start, span.end))
+    if len(spans) == len(best.spans):
+        return best
+    return _weighed(reader, sorted(spans, key=lambda span: span.start))
+
+
+def _build(found: _List) -> set[Hashable]:
+    """What the items of a list are made of, as far as others are known by it.
+
+    That is tags with classes, and being an ``<article>``, which is the same thing everywhere (HTML section 4.3.2): so a
+    lead story, which looks different, is found.
+    """
+    span, steps = found.spans[0], []
+    node = span.lead.node if span.lead else None
+    while node and node.at >= span.start:
+        steps.append((node.tag, node.classes))
+        node = node.parent
+    is_article = span.lead is not None and span.lead.heading and span.link and _article(span.lead.node)
+    is_marked = any(classes for _, classes in steps)
+    return {*([tuple(steps)] if is_marked else []), *(["article"] if is_article else [])}
+
+
+def _sections(reader: Reader) -> _List | None:
+    """The dated sections of a page that tells its news itself: a list of changes, a log.
+
+    They have addresses of their own on the page, and their dates tell them from the chapters of a text.
+    """
+    outline, page = reader.outline, without_fragment(reader.outline.url)
+    if date_of_address(page):
+        return None
+    for tag in ("h1", "h2", "h3", "h4", "dt"):
+        headings = [node for node in outline.nodes if node.tag == tag and not node.furniture][: _MOST_ITEMS + 1]
+        named = {node: link for node in headings if (link := section_link(outline, node))}
+        ends = [*(node.at for node in named), len(outline.nodes)][1:]
+        spans = [
+            Span(node.at, end, Lead(node, link, heading=True), link)
+            for (node, link), end in zip(named.items(), ends, strict=True)
+        ]
+        dated = [(span, item) for span in spans if (item := reader.item(span)).published]
+        if len(dated) > 1 and 3 * len(dated) >= 2 * len(spans):
+            items = _distinct(item for _, item in dated)
+            return _List(items, [span for span, _ in dated], 0, believable=True)
+    return None
+
+
+def section_link(outline: Outline, heading: Node) -> str:
+    """The address of what stands under a heading, on its page; empty where it has none."""
+    node, attribute = name_of_section(outline, heading)
+    return f"{without_fragment(outline.url)}#{node.attribute(attribute)}" if attribute else ""
+
+
+def name_of_section(outline: Outline, heading: Node) -> tuple[Node, str]:
+    """The element, and its attribute, that name what stands under a heading; no attribute: nothing does."""
+    parent = heading.parent
+    is_first = parent is not None and next(outline.children(parent), None) is heading
+    nodes = [heading, *outline.inside(heading)[:MOST_IN_ITEM], *([parent] if parent and is_first else [])]
+    names = ((node, name) for node in nodes for name in ("id", *["name"] * (node.tag == "a")))
+    return next(((node, name) for node, name in names if node.attribute(name)), (heading, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +420,7 @@ def _leads(outline: Outline) -> Iterator[Lead]:
     for node in outline.nodes:
         if not node.tag or node.furniture:
             continue
-        if is_heading(node) and outline.length(node) <= _LONGEST_TITLE:
+        if is_heading(outline, node) and outline.length(node) <= _LONGEST_TITLE:
             yield Lead(node, heading_link(outline, node), heading=True)
         elif node.tag == "a" and (node.before <= LABEL or reads_more(outline, node)):
             link = article_link(outline, node)
@@ -359,28 +440,29 @@ def _promise(outline: Outline, group: Sequence[Lead]) -> float:
 _Boxes = list[tuple[Node, Lead]]
 
 
-def _lists(outline: Outline, group: Sequence[Lead]) -> Iterator[_List]:
+def _lists(reader: Reader, group: Sequence[Lead]) -> Iterator[_List]:
     """The lists that a group's leads make up: one for each kind of place that their boxes are in."""
-    group = group[: _MOST_ITEMS + 1]
+    outline, group = reader.outline, group[: _MOST_ITEMS + 1]
     backward = 2 * sum(not lead.heading and reads_more(outline, lead.node) for lead in group) > len(group)
     kinds: dict[Hashable, dict[Node, _Boxes]] = defaultdict(lambda: defaultdict(list))
     for box, lead in _boxes(group):
         if box.parent:
             kinds[box.parent.place][box.parent].append((box, lead))
     for containers in kinds.values():
-        yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
+        yield _weighed(reader, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
 
 
-def _scattered(outline: Outline, group: Sequence[Lead]) -> _List:
+def _scattered(reader: Reader, group: Sequence[Lead]) -> _List:
     """The list that leads make up which stand in no common structure."""
     spans = [Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
-    return _weighed(outline, spans)
+    return _weighed(reader, spans)
 
 
 def _boxes(group: Sequence[Lead]) -> Iterator[tuple[Node, Lead]]:
     """Each lead with the highest element that holds no other, brought to the level at which many of them are.
 
-    A lone item in the last row of a grid would take the row for its box.
+    A lone item in the last row of a grid would take the row for its box.  What looks like the boxes there is one,
+    whatever its level.
     """
     if len(group) == 1:
         yield _article(group[0].node) or group[0].node, group[0]
@@ -388,14 +470,21 @@ def _boxes(group: Sequence[Lead]) -> Iterator[tuple[Node, Lead]]:
     places = [-1, *(lead.node.at for lead in group), sys.maxsize]
     highest = [_highest(lead.node, places[number], places[number + 2]) for number, lead in enumerate(group)]
     depths = Counter(box.depth for box in highest)
-    level = max(depth for depth, count in depths.items() if 4 * count >= len(group))
+    level = max((depth for depth, count in depths.items() if 4 * count >= len(group)), default=0)
+    there = {(box.tag, box.classes) for box in highest if box.depth == level and box.classes}
     for box, lead in zip(highest, group, strict=True):
-        yield (_at_depth(lead.node, level) if box.depth < level else box), lead
+        is_there = box.depth >= level or (box.tag, box.classes) in there
+        yield (box if is_there else _at_depth(lead.node, level)), lead
 
 
-def boxes_of(links: Sequence[Node]) -> list[tuple[Node, Node]]:
-    """Each of these links, in page order, with the element of the item that it leads to."""
-    return [(box, lead.node) for box, lead in _boxes([Lead(link, "", heading=False) for link in links])]
+def places_of(outline: Outline, leads: Sequence[Node]) -> list[tuple[Node, Node, Span]]:
+    """Each of these headings or links with the element of the item that it leads to, and all that belongs to that."""
+    found: dict[Node, _Boxes] = defaultdict(list)
+    for box, lead in _boxes([Lead(node, "", heading=False) for node in leads]):
+        found[box.parent or box].append((box, lead))
+    backward = 2 * sum(reads_more(outline, node) for node in leads) > len(leads)
+    spans = (pair for place in found.items() for pair in zip(_spans(outline, *place, backward), place[1], strict=True))
+    return sorted(((lead.node, box, span) for span, (box, lead) in spans), key=lambda place: place[1].at)
 
 
 def _highest(node: Node, before: int, after: int) -> Node:
@@ -443,6 +532,8 @@ def _first_of_item(outline: Outline, siblings: Sequence[Node], at: Sequence[int]
 
 
 def _is_prelude(outline: Outline, node: Node) -> bool:
+    if node.tag == "dt":
+        return True  # of the definition that the box is
     if node.tag and not outline.length(node):
         return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:MOST_IN_ITEM])
     return outline.length(node) < LONG_LINE and is_date(outline.text(node))
@@ -451,14 +542,14 @@ def _is_prelude(outline: Outline, node: Node) -> bool:
 # --- what a list is worth --------------------------------------------------------------------------------------------
 
 
-def _weighed(outline: Outline, spans: list[Span]) -> _List:
-    items = _distinct(read_item(outline, span) for span in spans)
+def _weighed(reader: Reader, spans: list[Span]) -> _List:
+    outline, items = reader.outline, _distinct(map(reader.item, spans))
     lead = spans[0].lead
     if not items or not lead:
         return _List(items, spans, 0, believable=False)
     mean = sum(_worth(item, lead.heading) for item in items) / len(items)
     mean *= len({item.title for item in items}) / len(items)
-    mean *= 1 if 2 * sum(_site(item.link) == _site(outline.url) for item in items) >= len(items) else 0.5
+    mean *= 0.5 if _leads_away(outline, items) else 1
     mean *= 1.25 if _in_main(lead.node) else 1
     enough = len(items) > 2 or (len(items) == 2 and mean > _WORTH_OF_TWO) or _article(lead.node) is not None
     believable = mean >= _WORTH and enough
@@ -466,8 +557,15 @@ def _weighed(outline: Outline, spans: list[Span]) -> _List:
 
 
 def _worth(item: Item, heading: bool) -> float:
-    title = min(len(item.title) / _FULL_TITLE, 1)
+    title = min(width(item.title) / _FULL_TITLE, 1)
     return title + heading + bool(item.summary) + bool(item.published) / 2 + bool(item.image) / 4
+
+
+def _leads_away(outline: Outline, items: Sequence[Item]) -> bool:
+    """Whether most links leave the site, and are no news by their dates either: friends, sponsors."""
+    ours = sum(_site(item.link) == _site(outline.url) for item in items)
+    dated = sum(item.published is not None for item in items)
+    return 2 * max(ours, dated) < len(items)
 
 
 def _site(url: str) -> str:

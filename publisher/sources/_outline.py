@@ -7,7 +7,7 @@ on positions: no recursion, and no step that is slower than the number of nodes 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -40,6 +40,8 @@ _FURNITURE_NAMES = word_set(
     " sidebar sidenav aside footer related similar share sharing social cookie cookies consent popular trending"
     " mostread tagcloud login comments skip modal popup ad ads advert advertisement sponsored toolbar topbar"
 )
+_ALWAYS = frozenset({"sidebar", "aside", "footer", "nav", "menu", "navigation"})
+"""Furniture however long it is, where that is the whole of a class or id: ``with-sidebar`` may be all of the page."""
 _CONTENT = frozenset({"html", "body", "main", "article", "li", "tr", "td"})
 """Never furniture by their names: themes write ``with-sidebar`` and ``menu-open`` on them."""
 _STATES = word_set("first last odd even active current sticky featured clearfix")
@@ -244,7 +246,7 @@ class Outline:
         half = self._length[-1] / 2
         for node in self.nodes:
             inherited = node.parent is not None and node.parent.furniture
-            node.furniture = inherited or (_is_furniture(node) and (node.tag == "nav" or self.length(node) < half))
+            node.furniture = inherited or (_is_furniture(node) and (_is_always(node) or self.length(node) < half))
 
 
 def joined(nodes: Iterable[Node]) -> str:
@@ -258,12 +260,36 @@ def joined(nodes: Iterable[Node]) -> str:
     return " ".join("".join(pieces).split())
 
 
+def lines(nodes: Iterable[Node], wanted: Callable[[Node], bool] = lambda node: True) -> list[list[Node]]:
+    """The wanted texts, those together that follow one another on one line of the page."""
+    found: list[list[Node]] = []
+    current = -1
+    for node in nodes:
+        if not node.text:
+            continue
+        if not wanted(node):
+            current = -1
+        elif node.line == current:
+            found[-1].append(node)
+        else:
+            found.append([node])
+            current = node.line
+    return found
+
+
 def without_fragment(url: str) -> str:
     """The address of the page itself."""
     return url.partition("#")[0]
 
 
+def _is_always(node: Node) -> bool:
+    return node.tag == "nav" or not _ALWAYS.isdisjoint((*node.classes, node.attribute("id")))
+
+
 def _is_furniture(node: Node) -> bool:
+    """Whether an element is called so; a story that is featured is none, although some themes set it aside."""
+    if node.tag == "aside" and "featured" in node.words:
+        return False
     named = node.tag not in _CONTENT and not _FURNITURE_NAMES.isdisjoint(node.words)
     return named or node.tag in _FURNITURE_TAGS or node.attribute("role") in _FURNITURE_ROLES
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import html as html_entities
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product, zip_longest
+from itertools import chain, product
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from publisher.errors import SourceError
 from publisher.model import Item
-from publisher.sources._dates import is_date, read_date
-from publisher.sources._listing import Selectors, boxes_of, find
+from publisher.sources._calendar import Calendar
+from publisher.sources._dates import is_date
+from publisher.sources._listing import Selectors, find, name_of_section, places_of, section_link
 from publisher.sources._outline import Node, Outline
-from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES
+from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, LONG_LINE, image_address
 
 _MOST_IN_ITEM = 500
 """Nodes of one item that are looked at."""
@@ -57,42 +58,59 @@ def provenance(html: str, url: str, items: Sequence[Item]) -> Provenance:
     """
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
-    boxes = _boxes(outline, items)
-    spans = _spans(outline, [box for box, _ in boxes])
-    places = {item.link: dict(_places(outline, nodes, item)) for (_, item), nodes in zip(boxes, spans, strict=True)}
+    calendar = Calendar(outline)
+    found = _found_at(outline, items)
+    places = {item.link: dict(_places(outline, calendar, nodes, item)) for item, _, nodes in found}
+    boxes = [(box, item) for item, box, _ in found]
     elements = [{part: _told(place) for part, place in places.get(item.link, {}).items()} for item in items]
-    return Provenance(elements, _tried(html, url, items, _Proposal(tree, boxes, places)))
+    proposals = (_Proposal(tree, proposed, places) for proposed in (boxes, _articles(boxes, places)))
+    return Provenance(elements, next(filter(None, (_tried(html, url, items, each) for each in proposals)), {}))
 
 
 # --- elements --------------------------------------------------------------------------------------------------------
 
 
-def _boxes(outline: Outline, items: Sequence[Item]) -> list[tuple[Node, Item]]:
-    """The element of each item that is linked on the page, in the order of the page."""
+def _found_at(outline: Outline, items: Sequence[Item]) -> list[tuple[Item, Node, list[Node]]]:
+    """Each item that the page leads to or tells, with its element and all its nodes, in the order of the page."""
     by_link = {item.link: item for item in items}
     leads: dict[str, Node] = {}
     for node in outline.nodes:
-        if node.anchor is node and not node.furniture and (link := outline.link(node)) in by_link:
+        if not node.furniture and (link := _leads_to(outline, node)) in by_link:
             leads.setdefault(link, node)
-    return [(box, by_link[outline.link(lead)]) for box, lead in boxes_of(list(leads.values()))]
+    links = {lead: link for link, lead in leads.items()}
+    return [
+        (by_link[links[lead]], box, outline.nodes[span.start : min(span.end, span.start + _MOST_IN_ITEM)])
+        for lead, box, span in places_of(outline, list(links))
+    ]
 
 
-def _spans(outline: Outline, boxes: Sequence[Node]) -> Iterator[list[Node]]:
-    """The nodes of each item: from its box to the next one, for its parts may stand side by side."""
-    for box, following in zip_longest(boxes, boxes[1:]):
-        around = box.parent.end if box.parent else box.end
-        end = min(following.at, around) if following else around
-        yield outline.nodes[box.at : min(max(box.end, end), box.at + _MOST_IN_ITEM)]
+def _leads_to(outline: Outline, node: Node) -> str:
+    if node.tag in HEADINGS and "#" in (link := section_link(outline, node)):
+        return link
+    return outline.link(node) if node.anchor is node else ""
 
 
-def _places(outline: Outline, nodes: Sequence[Node], item: Item) -> Iterator[tuple[str, Place]]:
+def _articles(boxes: Sequence[tuple[Node, Item]], places: Mapping[str, Mapping[str, Place]]) -> list[tuple[Node, Item]]:
+    """The ``<article>`` around each title, where each has one of its own: the boxes around them may differ."""
+    found = {article: item for _, item in boxes if (article := _article(places[item.link].get("title")))}
+    return list(found.items()) if len(found) == len(boxes) else []
+
+
+def _article(title: Place | None) -> Node | None:
+    node = title.node if title else None
+    while node and node.tag != "article":
+        node = node.parent
+    return node
+
+
+def _places(outline: Outline, calendar: Calendar, nodes: Sequence[Node], item: Item) -> Iterator[tuple[str, Place]]:
     elements = [node for node in nodes if node.tag]
     teaser = html_entities.unescape(item.summary)[:_LONGEST_TRIED]
     title = _smallest(outline, elements, lambda text: item.title in text, headings=True)
     found = {
         "title": title,
         "link": _link(outline, elements, item, title),
-        "date": _date(outline, elements, item),
+        "date": _date(outline, calendar, elements, item),
         "teaser": _smallest(outline, elements, lambda text: teaser in text) if teaser else None,
         "image": _image(outline, elements, item),
     }
@@ -112,27 +130,34 @@ def _link(outline: Outline, elements: Sequence[Node], item: Item, title: Place |
     """The link that its title is, or is in, or holds; else the first to the same address."""
     anchors = [node for node in elements if node.anchor is node and outline.link(node) == item.link]
     by_title = [node for node in anchors if title and (node is title.node.anchor or node in outline.inside(title.node))]
-    return next((Place(node, "href") for node in [*by_title, *anchors]), None)
+    sections = (node for node in elements if "#" in item.link and _leads_to(outline, node) == item.link)
+    named = (Place(*name_of_section(outline, node)) for node in sections)
+    return next(chain((Place(node, "href") for node in [*by_title, *anchors]), named), None)
 
 
-def _date(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
+def _date(outline: Outline, calendar: Calendar, elements: Sequence[Node], item: Item) -> Place | None:
     if not item.published:
         return None
-    month_first = outline.language.lower() == "en-us"
+
+    def fits(text: str, node: Node) -> bool:
+        return calendar.moment(text, node.at, item.link) == item.published
+
     for node in elements:
         for name in (*DATE_ATTRIBUTES, "content", "title"):
-            if (value := node.attribute(name)) and read_date(value, month_first=month_first) == item.published:
+            if (value := node.attribute(name)) and fits(value, node):
                 return Place(node, name)
-    return _smallest(
-        outline, elements, lambda text: is_date(text) and read_date(text, month_first=month_first) == item.published
-    )
+    short = [node for node in elements if 0 < outline.length(node) < LONG_LINE and fits(outline.text(node), node)]
+    return _smallest(outline, short, lambda text: is_date(text, yearless=True)) or _smallest(outline, short, bool)
 
 
 def _image(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
     images = (Place(node, name) for node in elements if node.tag == "img" for name in IMAGE_ATTRIBUTES)
-    return next(
-        (p for p in images if item.image and outline.absolute(p.node.attribute(p.attribute)) == item.image), None
-    )
+    return next((p for p in images if item.image and image_address(outline, *_named(p)) == item.image), None)
+
+
+def _named(place: Place) -> tuple[str, str]:
+    """An attribute, and its value."""
+    return place.attribute, place.node.attribute(place.attribute)
 
 
 def _told(place: Place) -> str:
