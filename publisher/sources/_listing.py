@@ -12,8 +12,8 @@ With selectors, the operator said what an item is.  Without them the list is fou
 4.  *Score.*  Each item is worth what can be read from it: up to 1 for its title (25 characters are a full one), 1 for
     a heading, 1 for a teaser, 1/2 for a date, 1/4 for an image.  A list is worth the mean of its items times
     log2(1 + items), times the share of different titles; half when most links leave the site without being dated, a
-    quarter more inside ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
-    tell of the same links.
+    quarter more inside ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry)
+    come first when they tell of the same links.
 5.  *Kin.*  Other lists on the page whose items are built of the same tags and classes, and other ``<article>``s where
     the items are such, belong to it: the sections of a front page, and its lead story.
 6.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
@@ -255,7 +255,7 @@ def _discovered(tree: LexborHTMLParser, reader: Reader) -> tuple[list[Item], str
     for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
             return _completed(told, found), way, shape
-    return found, "repeated structure", shape
+    return found, best.way if best else "", shape
 
 
 def _shape(outline: Outline, found: _List) -> str:
@@ -354,7 +354,7 @@ def _sections(reader: Reader) -> _List | None:
         dated = [(span, item) for span in spans if (item := reader.item(span)).published]
         if len(dated) > 1 and 3 * len(dated) >= 2 * len(spans):
             items = _distinct(item for _, item in dated)
-            return _List(items, [span for span, _ in dated], 0, believable=True)
+            return _List(items, [span for span, _ in dated], 0, believable=True, way="dated sections")
     return None
 
 
@@ -379,6 +379,7 @@ class _List:
     spans: list[Span]
     score: float
     believable: bool
+    way: str = "repeated structure"
 
 
 def _article(node: Node | None) -> Node | None:

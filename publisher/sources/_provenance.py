@@ -20,7 +20,7 @@ from publisher.sources._calendar import Calendar
 from publisher.sources._dates import is_date
 from publisher.sources._listing import Selectors, find, name_of_section, places_of, section_link
 from publisher.sources._outline import Node, Outline
-from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, LONG_LINE, image_address
+from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, LONG_LINE, image_address, is_heading
 
 _MOST_IN_ITEM = 500
 """Nodes of one item that are looked at."""
@@ -120,10 +120,16 @@ def _places(outline: Outline, calendar: Calendar, nodes: Sequence[Node], item: I
 def _smallest(
     outline: Outline, elements: Sequence[Node], fits: Callable[[str], bool], *, headings: bool = False
 ) -> Place | None:
-    """The element with the shortest text that fits; of those around the same text a heading, else the innermost."""
+    """The element with the shortest text that fits, the first of them; of those around the same text a heading, else
+    the innermost.
+    """
     fitting = [node for node in elements if outline.length(node) and fits(outline.text(node))]
-    ranked = ((outline.length(node), not (headings and node.tag in HEADINGS), -node.at, node) for node in fitting)
-    return Place(min(ranked)[-1]) if fitting else None
+    least = min(map(outline.length, fitting), default=0)
+    shortest = [node for node in fitting if outline.length(node) == least]
+    if headings and (named := [node for node in shortest if is_heading(outline, node)]):
+        return Place(next((node for node in named if node.tag in HEADINGS), named[0]))
+    around = [node for node in shortest if node.end <= shortest[0].end]
+    return Place(around[-1]) if around else None
 
 
 def _link(outline: Outline, elements: Sequence[Node], item: Item, title: Place | None) -> Place | None:
