@@ -1,9 +1,9 @@
 """Read the date in a short text, as web pages write it: ISO 8601, RFC 2822, day-first numbers, months in words.
 
 Words are understood in English, German, French, Spanish, Catalan, Italian, Portuguese, Romanian, Dutch, Polish, Czech,
-Slovak, Hungarian, Turkish, Finnish, the Scandinavian languages, Indonesian, Russian, Ukrainian, Bulgarian, Greek,
-Hebrew and Arabic; signs in Chinese, Japanese and Korean, and the years of Japan's emperors; digits in any script.  A
-date without a year is no date, unless one is told which year is meant.
+Slovak, Hungarian, Turkish, Finnish, the Scandinavian languages, Indonesian, Vietnamese, Russian, Ukrainian, Bulgarian,
+Greek, Hebrew and Arabic; signs in Chinese, Japanese and Korean, and the years of Japan's emperors; digits in any
+script.  A date without a year is no date, unless one is told which year is meant.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ _FORMS = tuple(
         r"(?<!\d)(?P<one>\d{1,2})([./-])\s?(?P<two>\d{1,2})\2\s?(?P<year>\d{4}|\d{2})(?!\d)",
         r"(?<!\d)(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.|o)?[ -](?:of |de )?" + _NAME + r"\.?,?[ -](?:de )?"
         r"(?P<year>\d{4})(?!\d)",
-        r"\b" + _NAME + r"\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})(?!\d)",
+        r"\b" + _NAME + r"[.,]? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})(?!\d)",
+        r"(?<!\d)(?P<day>\d{1,2}),? thang (?P<month>\d{1,2}),? (?:nam )?(?P<year>\d{4})(?!\d)",
         r"(?<!\d)(?P<year>\d{4})\.? " + _NAME + r"\.? (?P<day>\d{1,2})(?!\d)",
         r"(?P<era>令和|平成) ?(?P<year>\d{1,2}|元) ?年 ?(?P<month>\d{1,2}) ?月 ?(?P<day>\d{1,2}) ?日",
     )

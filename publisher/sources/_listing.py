@@ -55,6 +55,7 @@ from publisher.sources._parts import (
     article_link,
     heading_link,
     image_address,
+    is_bare,
     is_heading,
     reads_more,
     width,
@@ -188,11 +189,12 @@ def _nothing(tree: LexborHTMLParser, url: str, select: Selectors | None) -> Sour
 
 
 def _distinct(items: Iterable[Item]) -> list[Item]:
-    """The items that have a title and a link, one for each link."""
+    """The items that have a title and a link, one for each link; of a note that is its own title no teaser is left."""
     found: dict[str, Item] = {}
     for item in items:
         if item.title and item.link:
-            found.setdefault(item.link, item)
+            is_told = html_entities.unescape(item.summary) == item.title
+            found.setdefault(item.link, replace(item, summary="") if is_told else item)
     return list(found.values())[:_MOST_ITEMS]
 
 
@@ -254,7 +256,7 @@ def _discovered(tree: LexborHTMLParser, reader: Reader) -> tuple[list[Item], str
     data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, reader, Selectors(**_H_ENTRY))
     for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
-            return _completed(told, found), way, shape
+            return _distinct(_completed(told, found)), way, shape
     return found, best.way if best else "", shape
 
 
@@ -311,7 +313,7 @@ def _with_kin(reader: Reader, best: _List, lists: Sequence[_List]) -> _List:
     kin, spans = _build(best), list(best.spans)
     taken = {at for span in spans for at in range(span.start, span.end)}
     for other in lists:
-        if other.believable and not kin.isdisjoint(_build(other)):
+        if (other.believable or _is_rich(other)) and not kin.isdisjoint(_build(other)):
             spans += [span for span in other.spans if taken.isdisjoint(range(span.start, span.end))]
             taken.update(at for span in other.spans for at in range(span.start, span.end))
     if len(spans) == len(best.spans):
@@ -322,17 +324,29 @@ def _with_kin(reader: Reader, best: _List, lists: Sequence[_List]) -> _List:
 def _build(found: _List) -> set[Hashable]:
     """What the items of a list are made of, as far as others are known by it.
 
-    That is tags with classes, and being an ``<article>``, which is the same thing everywhere (HTML section 4.3.2): so a
-    lead story, which looks different, is found.
+    That is tags with classes; being an ``<article>``, which is the same thing everywhere (HTML section 4.3.2); and a
+    heading, teaser and picture at the same path, with dates or without.  So a lead story that looks different is found.
     """
     span, steps = found.spans[0], []
     node = span.lead.node if span.lead else None
     while node and node.at >= span.start:
         steps.append((node.tag, node.classes))
         node = node.parent
-    is_article = span.lead is not None and span.lead.heading and span.link and _article(span.lead.node)
+    is_linked = span.lead is not None and span.lead.heading and span.link
+    is_article = span.lead and is_linked and _article(span.lead.node)
     is_marked = any(classes for _, classes in steps)
-    return {*([tuple(steps)] if is_marked else []), *(["article"] if is_article else [])}
+    is_story = span.lead and is_linked and _is_rich(found)
+    dated = all(item.published for item in found.items)
+    return {
+        *([tuple(steps)] if is_marked else []),
+        *(["article"] if is_article else []),
+        *([(span.lead.node.loose, dated)] if span.lead and is_story else []),
+    }
+
+
+def _is_rich(found: _List) -> bool:
+    """Whether all items have a teaser, and a picture too."""
+    return all(item.summary and item.image for item in found.items) and bool(found.items)
 
 
 def _sections(reader: Reader) -> _List | None:
@@ -425,7 +439,7 @@ def _leads(outline: Outline) -> Iterator[Lead]:
             yield Lead(node, heading_link(outline, node), heading=True)
         elif node.tag == "a" and (node.before <= LABEL or reads_more(outline, node)):
             link = article_link(outline, node)
-            if link and any(map(str.isalpha, outline.text(node))):
+            if link and (any(map(str.isalpha, outline.text(node))) or is_bare(outline, node)):
                 yield Lead(node, link, heading=False)
 
 
@@ -475,7 +489,9 @@ def _boxes(group: Sequence[Lead]) -> Iterator[tuple[Node, Lead]]:
     there = {(box.tag, box.classes) for box in highest if box.depth == level and box.classes}
     for box, lead in zip(highest, group, strict=True):
         is_there = box.depth >= level or (box.tag, box.classes) in there
-        yield (box if is_there else _at_depth(lead.node, level)), lead
+        article = _article(lead.node)
+        lower = article if article and box.at <= article.at else _at_depth(lead.node, level)
+        yield (box if is_there else lower), lead
 
 
 def places_of(outline: Outline, leads: Sequence[Node]) -> list[tuple[Node, Node, Span]]:

@@ -37,6 +37,7 @@ _META_NAMES = _DATE_NAMES | _LABEL_NAMES | word_set("meta author byline")
 _PORTRAIT_NAMES = word_set("avatar gravatar author byline emoji icon")
 DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
 IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src", "data-srcset", "srcset")
+_BACKGROUND = re.compile(r"background(?:-image)?\s*:[^;]*?url\(\s*(['\"]?)(.*?)\1\s*\)", re.IGNORECASE)
 _SHARED = 3
 """An image that is so often on a page belongs to no item: a portrait, or what is shown until the real one is there."""
 _MORE = re.compile(
@@ -48,6 +49,11 @@ _MORE = re.compile(
     r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
 )
 _MORE_LENGTH = 50
+_FILE = re.compile(
+    r"(download|herunterladen|télécharger|descargar|scarica(re)?|pobierz|stáhnout)?\W*(pdf|docx?|odt|zip)?"
+    r"\W*([\d.,]+\s*[kmg]i?[bo])?\W*"
+)
+"""The text of a link to a file that says nothing else."""
 _ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
 
 
@@ -99,6 +105,19 @@ def _has_letters(text: str) -> bool:
     return any(map(str.isalpha, text))
 
 
+def is_bare(outline: Outline, anchor: Node) -> bool:
+    """Whether a link says nothing of what it leads to, and is all of its cell in a table: a number, or "PDF".
+
+    What it is called is then in another cell.
+    """
+    cell = anchor.parent
+    while cell and cell.tag != "td":
+        cell = cell.parent
+    text = outline.text(anchor).lower()
+    is_alone = cell is not None and outline.length(cell) == outline.length(anchor)
+    return is_alone and len(text) > 2 and (not _has_letters(text) or _FILE.fullmatch(text) is not None)
+
+
 def heading_link(outline: Outline, heading: Node) -> str:
     """Where a heading leads: the link around it, or the first one in it."""
     inside = (node for node in outline.inside(heading)[:MOST_IN_ITEM] if node.anchor is node)
@@ -146,10 +165,11 @@ class Reader:
         if not published and (parts := split_date(title)):
             title, published = parts[0], self.calendar.moment(parts[1], span.start, link)
         published = published or self._published(_vague_dates(nodes, taken), link, taken)
+        teaser = _teaser(outline, nodes, link, taken, titled)
         return Item(
             title=title,
             link=link,
-            summary=html_entities.escape(_teaser(outline, nodes, link, taken, titled), quote=False),
+            summary=html_entities.escape(teaser, quote=False),
             image=self._image(nodes),
             published=published or self._addressed(link, span.lead),
         )
@@ -171,7 +191,10 @@ class Reader:
     def _image(self, nodes: Sequence[Node]) -> str:
         pictures = (node for node in nodes if node.tag == "img" and not (_is_tiny(node) or _is_portrait(node)))
         found = (url for picture in pictures for url in addresses_of_image(self.outline, picture))
-        return next((url for url in found if self._shown[url] < _SHARED), "")
+        behind = (
+            self.outline.absolute(match[2]) for node in nodes if (match := _BACKGROUND.search(node.attribute("style")))
+        )
+        return next((url for url in (*found, *filter(is_picture, behind)) if self._shown[url] < _SHARED), "")
 
 
 def addresses_of_image(outline: Outline, image: Node) -> Iterator[str]:
@@ -207,6 +230,11 @@ def _is_alone(anchor: Node, nodes: Sequence[Node]) -> bool:
 
 def _title(outline: Outline, nodes: Sequence[Node], lead: Lead | None, taken: set[int]) -> str:
     """Its title; the nodes that it is made of are marked as taken."""
+    if lead and not lead.heading and is_bare(outline, lead.node):
+        told = [line for line in lines(nodes) if line[0].anchor is not lead.node and _has_letters(joined(line))]
+        chosen = next((line for line in told if _is_title(joined(line))), [])
+        taken.update(node.at for node in chosen)
+        return joined(chosen)
     if lead and (lead.heading or not reads_more(outline, lead.node)):
         node: Node | None = lead.node
     else:

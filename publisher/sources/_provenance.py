@@ -27,6 +27,8 @@ _MOST_IN_ITEM = 500
 _LONGEST_TRIED = 30
 """Characters of a teaser by which it is known again."""
 _MOST_ANCESTORS = 6
+_MOST_WIDER = 3
+"""Selectors that are tried of those that match more than the items."""
 _NAME = re.compile(r"[a-zA-Z_][\w-]*", re.ASCII)
 _MEANT = {"title": "title", "link": "link", "date": "published", "teaser": "summary", "image": "image"}
 """The field of an item that each part becomes."""
@@ -197,19 +199,25 @@ class _Proposal:
         """Whether the page shows that part of an item."""
         return part in self._places.get(item.link, {})
 
-    def item(self) -> str:
-        """What matches all boxes and nothing else; empty where nothing does."""
+    def items(self) -> list[str]:
+        """What matches all boxes and nothing else, the plainest first; or more, such as the head of a table."""
         wanted = {box.mem_id for box, _ in self._boxes}
-        self._raw = {}
+        exact, wider = list[str](), list[str]()
         for css in _descriptions([box for box, _ in self._boxes]):
-            try:
-                found = {raw.mem_id: raw for raw in self._tree.css(css)}
-            except SelectolaxError:  # a page may name its elements and classes as it likes
-                continue
-            if found.keys() == wanted:
-                self._raw = found
-                return css
-        return ""
+            found = self._matches(css).keys()
+            if wanted and found >= wanted:
+                (exact if found == wanted else wider).append(css)
+        return [*exact[:1], *wider[:_MOST_WIDER]]
+
+    def choose(self, item: str) -> None:
+        """Look for parts in what one of these matches."""
+        self._raw = self._matches(item)
+
+    def _matches(self, css: str) -> dict[int, LexborNode]:
+        try:
+            return {raw.mem_id: raw for raw in self._tree.css(css)}
+        except SelectolaxError:  # a page may name its elements and classes as it likes
+            return {}
 
     def part(self, part: str) -> str:
         """What finds a part within all the items that have it; empty where nothing does, or it is told otherwise."""
@@ -221,7 +229,7 @@ class _Proposal:
         for css in _steps([place.node for _, place in found]):
             try:
                 hits = [raw.css_first(css) for raw, _ in found]
-            except SelectolaxError:  # as above
+            except SelectolaxError:
                 continue
             if all(hit and hit.mem_id == place.node.mem_id for hit, (_, place) in zip(hits, found, strict=True)):
                 return css + _attribute(found[0][1])
@@ -243,12 +251,17 @@ def _steps(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _plain(nodes: Sequence[Node]) -> Iterator[str]:
-    """Their tag, with each of the classes that they share, and alone; nothing where their tags differ."""
+    """Their tag, with each of the classes that they share, and alone; nothing where their tags differ.
+
+    Cells of a table are often known by their column alone.
+    """
     if len({node.tag for node in nodes}) == 1:
         shared = set.intersection(*(set(node.classes) for node in nodes))
         names = (name for name in sorted(shared, key=lambda name: (len(name), name)) if _NAME.fullmatch(name))
         yield from (f"{nodes[0].tag}.{name}" for name in names)
         yield nodes[0].tag
+        if nodes[0].tag == "td" and len(columns := {node.column for node in nodes}) == 1:
+            yield f"td:nth-child({columns.pop()})"
 
 
 def _ancestors(boxes: Sequence[Node]) -> Iterator[str]:
@@ -264,14 +277,21 @@ def _ancestors(boxes: Sequence[Node]) -> Iterator[str]:
 
 
 def _tried(html: str, url: str, items: Sequence[Item], proposal: _Proposal) -> dict[str, str]:
-    """The proposed selectors; a part for which they find something else is left to be found by itself.
+    """The first proposed selectors that find the items and no others; empty where none do."""
+    return next(filter(None, (_agreed(html, url, items, proposal, item) for item in proposal.items())), {})
+
+
+def _agreed(html: str, url: str, items: Sequence[Item], proposal: _Proposal, item: str) -> dict[str, str]:
+    """The selectors for an item and its parts; a part for which they find something else is left to be found by itself.
 
     None at all where items or parts would be missed: those that lie side by side, with no element around them.
     """
-    item = proposal.item()
-    parts = {part: css for part in _MEANT if item and (css := proposal.part(part))}
+    proposal.choose(item)
+    parts = {part: css for part in _MEANT if (css := proposal.part(part))}
     for _ in range(2):
         found = _found(html, url, item, parts)
+        if found.keys() != {told.link for told in items}:
+            return {}
         wrong = {part for part in _MEANT if not all(_agrees(part, told, found, proposal) for told in items)}
         if not wrong:
             return {"item": item, **parts}
@@ -282,7 +302,7 @@ def _tried(html: str, url: str, items: Sequence[Item], proposal: _Proposal) -> d
 def _found(html: str, url: str, item: str, parts: Mapping[str, str]) -> dict[str, Item]:
     """What selectors find, by link."""
     try:
-        return {told.link: told for told in find(html, url, Selectors(item=item, **parts)).items} if item else {}
+        return {told.link: told for told in find(html, url, Selectors(item=item, **parts)).items}
     except SourceError:
         return {}
 

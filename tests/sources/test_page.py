@@ -421,6 +421,9 @@ def test_dates_are_read_as_europeans_write_them(text: str, moment: str) -> None:
         "3 ноември 2026 г.",
         "٣ نوفمبر ٢٠٢٦",
         "3 تشرين الثاني 2026",
+        "November, 3 2026",
+        "3 Tháng 11, 2026",
+        "ngày 3 tháng 11 năm 2026",
     ],
 )
 def test_a_date_is_understood_in_the_language_of_its_page(text: str) -> None:

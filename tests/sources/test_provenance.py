@@ -20,7 +20,6 @@ SCATTERED = {
     *(
         "category_of_teasers",
         "definition_list",
-        "dot_after_the_title",
         "explicit_selectors",
         "headings_begin_with_dates",
     ),
