@@ -218,7 +218,8 @@ def _picked(reader: Reader, select: Selectors, raw: LexborNode, span: Span) -> I
     if "teaser" in given:
         item = replace(item, summary=html_entities.escape(given["teaser"], quote=False))
     if "date" in given:
-        item = replace(item, published=reader.calendar.moment(given["date"], span.start, item.link))
+        told = reader.calendar.moment(given["date"], span.start, item.link)
+        item = replace(item, published=told or date_of_address(item.link))
     if "image" in given:
         attribute = split_selector(select.given()["image"])[1]
         item = replace(item, image=image_address(outline, attribute, given["image"]))
