@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
-from publisher.discover import discover
+from publisher.discover import discover, try_site
 from publisher.errors import NetError, PublisherError
 from publisher.net import Net
 
@@ -63,6 +63,61 @@ def test_the_feed_of_comments_is_tried_last(httpserver: HTTPServer, net: Net) ->
     serve_feed(httpserver, "/all", "Articles")
     head = alternate("/comments/feed", "Comments feed") + alternate("/all", "Articles", "application/atom+xml")
     assert discover(serve_page(httpserver, head), net).source_title == "Articles"
+
+
+def test_the_feed_of_comments_is_known_in_other_languages(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/2026/feed", "Kommentare")
+    serve_feed(httpserver, "/all", "Artikel")
+    head = alternate("/2026/feed", "Kommentar-Feed zu: Neue Buslinie") + alternate("/all", "Artikel")
+    assert discover(serve_page(httpserver, head, "/2026"), net).source_title == "Artikel"
+
+
+def test_of_the_feeds_that_a_section_names_its_own_is_taken(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/feed", "All of it")
+    serve_feed(httpserver, "/local/feed", "Local")
+    head = alternate("/feed", "All of it") + alternate("/local/feed", "Local")
+    assert discover(serve_page(httpserver, head, "/local/"), net).source_title == "Local"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<a href=/f/41>RSS</a>",
+        "<a href=/f/41>Subscribe via RSS</a>",
+        "<a href=/f/41 title='RSS feed'><svg></svg></a>",
+        "<a href=/f/41 type=application/atom+xml>Follow us</a>",
+    ],
+)
+def test_a_feed_that_a_page_only_links_to_is_found(httpserver: HTTPServer, net: Net, link: str) -> None:
+    serve_feed(httpserver, "/f/41")
+    found = discover(serve_page(httpserver, f"{PAGE}<p>{link}"), net)
+    assert found.source == httpserver.url_for("/f/41")
+    assert found.told == f"The page links to this feed: {found.source}"
+
+
+@pytest.mark.parametrize("path", ["/news.rss", "/rss/news.xml", "/feed/", "/site/atom.php"])
+def test_an_address_may_say_that_it_is_a_feed(httpserver: HTTPServer, net: Net, path: str) -> None:
+    serve_feed(httpserver, path)
+    if path == "/rss/news.xml":  # it is said in the middle: nothing is made of that
+        assert discover(serve_page(httpserver, f"{PAGE}<a href={path}>here</a>"), net).kind == "page"
+    else:
+        found = discover(serve_page(httpserver, f"{PAGE}<a href={path}>here</a>"), net)
+        assert found.source == httpserver.url_for(path)
+
+
+def test_a_feed_that_a_section_links_to_is_taken_where_it_tells_what_the_section_lists(
+    httpserver: HTTPServer, net: Net
+) -> None:
+    serve_feed(httpserver, "/all.rss", "All of it")
+    link, listed = "<a href=/all.rss>RSS</a>", "<a href=http://site.example.org/1#x>One</a>"
+    assert discover(serve_page(httpserver, PAGE + link, "/local/"), net).kind == "page"
+    assert discover(serve_page(httpserver, PAGE + listed + link, "/archive/"), net).source_title == "All of it"
+
+
+@pytest.mark.parametrize("text", ["The feed store opens", "Feed the birds", "Atomic clocks"])
+def test_a_link_about_something_else_is_no_feed(httpserver: HTTPServer, net: Net, text: str) -> None:
+    serve_feed(httpserver, "/f/41")
+    assert discover(serve_page(httpserver, f"{PAGE}<a href=/f/41>{text}</a>"), net).kind == "page"
 
 
 @pytest.mark.parametrize("broken", ["missing", "empty", "no feed"])
@@ -123,3 +178,21 @@ def test_a_page_in_an_odd_charset_is_read_all_the_same(httpserver: HTTPServer, n
     body = f"<title>Müller</title>{PAGE}".encode("windows-1252")
     httpserver.expect_request("/").respond_with_data(body, content_type="text/html; charset=nonsense")
     assert discover(httpserver.url_for("/"), net).title == "Müller"
+
+
+def test_a_trial_says_how_its_source_was_found(httpserver: HTTPServer, net: Net) -> None:
+    serve_feed(httpserver, "/f/a")
+    serve_feed(httpserver, "/guessed/feed")
+    pages = {
+        "/named": (f"<html>{alternate('/f/a')}", "The page names this feed: {}/f/a"),
+        "/guessed": ("<html><p>Hello", "The page names no feed; this one is at a usual address: {}/guessed/feed"),
+        "/broken": (
+            f"<html>{alternate('/f/b')}{PAGE}",
+            "The page names a feed that brings nothing ({}/f/b): this is what it lists.",
+        ),
+        "/page": (PAGE, "The page names no feed, and none is at a usual address: this is what it lists."),
+    }
+    for path, (html, says) in pages.items():
+        trial = try_site(serve_page(httpserver, html, path), net).trial
+        assert trial.notes == (says.format(httpserver.url_for("/").rstrip("/")),)
+    assert try_site(httpserver.url_for("/f/a"), net).trial.notes == ("The address is a feed.",)

@@ -141,7 +141,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
     if not rows:
         return
-    grid = Table(*columns, box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    grid = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")  # an address that is cut off is none
     for row in rows:
         # Text, not markup: what sources say must not become colours or links of the terminal.
         grid.add_row(*(Text("".join(c if c.isprintable() else " " for c in str(cell))) for cell in row))

@@ -169,6 +169,12 @@ def _to_write_down(tried: Tried) -> str:
         f"  {tried.name}:",
         *([f"    kind: {tried.kind}", f"    url: {tried.url}"] if tried.url else []),
         *(["    select:                # may be left out: the list was found without it"] if select else []),
+        *(["    # no select: no selectors take the parts of an entry together here"] if _is_plain(tried.trial) else []),
         *select,
     ]
     return "\n".join(lines)
+
+
+def _is_plain(trial: Trial) -> bool:
+    """Whether what was found on a page has elements, and no selectors for them."""
+    return any(trial.elements) and not trial.select

@@ -62,7 +62,7 @@ class Trial:
 
     items: tuple[Item, ...]
     way: str
-    """``feed``, ``h-feed``, ``JSON-LD``, ``repeated structure``, ``selectors``…"""
+    """``feed``, ``h-feed``, ``JSON-LD``, ``repeated structure``, ``dated sections``, ``selectors``…"""
     elements: tuple[Mapping[str, str], ...] = ()
     """For each item: the element that each of its parts was taken from; empty for a kind that has no elements."""
     select: Mapping[str, str] = field(default_factory=dict)

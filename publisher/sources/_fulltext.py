@@ -78,9 +78,11 @@ def with_texts(harvest: Harvest, known: Cursor, net: Net, home: str) -> Harvest:
         net: for the list.
         home: where the list is.  Articles at another host are never looked for at private addresses.
     """
-    shared = Counter(item.link for item in harvest.items)
+    shared = Counter(_page_of(item) for item in harvest.items)
     round_ = _Round(net, home, _read(known.get("texts", "")))
-    items = [round_.taken(item) if _is_article(item) and shared[item.link] == 1 else item for item in harvest.items]
+    items = [
+        round_.taken(item) if _is_article(item) and shared[_page_of(item)] == 1 else item for item in harvest.items
+    ]
     cursor = {**harvest.cursor, "texts": _written(round_)}
     if round_.waiting:
         cursor |= dict.fromkeys(_VALIDATORS, "")
@@ -102,8 +104,13 @@ def whole(item: Item, net: Net) -> Item:
     return replace(item, content=found["content"] if longer else item.content, image=item.image or found["image"])
 
 
+def _page_of(item: Item) -> str:
+    """Its page; those that share it, be they different sections of it, have none of their own."""
+    return item.link.partition("#")[0]
+
+
 def _is_article(item: Item) -> bool:
-    """Whether it has a page: one that shares its link with others has none of its own, nor has a mere file."""
+    """Whether it has a page: a mere file has none."""
     return bool(item.link) and all(item.link != enclosure.url for enclosure in item.enclosures)
 
 

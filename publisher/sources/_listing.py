@@ -11,13 +11,17 @@ With selectors, the operator said what an item is.  Without them the list is fou
     box, so that titles, teasers and links which lie side by side without a wrapper are one item.
 4.  *Score.*  Each item is worth what can be read from it: up to 1 for its title (25 characters are a full one), 1 for
     a heading, 1 for a teaser, 1/2 for a date, 1/4 for an image.  A list is worth the mean of its items times
-    log2(1 + items), times the share of different titles; half when most links leave the site, a quarter more inside
-    ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry) come first when they
-    tell of the same links.
-5.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
+    log2(1 + items), times the share of different titles; half when most links leave the site without being dated, a
+    quarter more inside ``<main>``.  The best list wins.  Entries in JSON-LD (schema.org) and microformats (h-entry)
+    come first when they tell of the same links.
+5.  *Kin.*  Other lists on the page whose items are built of the same tags and classes, and other ``<article>``s where
+    the items are such, belong to it: the sections of a front page, and its lead story.
+6.  *Addresses.*  Where no list is found so, links that share a folder of the site (``/news/2026/…``) are one, wherever
     they stand.
-6.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
+7.  *Doubt.*  There is no list where items are worth too little, where there are only one or two with little but a
     title, or where the page says far more outside the list than in it, as an article above its related links does.
+8.  *Sections.*  Where nothing is found, the page may tell its news itself, under headings that have dates and addresses
+    of their own: a list of changes.
 """
 
 from __future__ import annotations
@@ -26,9 +30,8 @@ import html as html_entities
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
 from math import log2
@@ -38,11 +41,25 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from publisher.errors import SourceError
-from publisher.html import is_picture
 from publisher.model import Item
-from publisher.sources._dates import is_date, read_date, without_date
-from publisher.sources._outline import Node, Outline, joined, word_set
-from publisher.sources._pager import leads_to_page, older
+from publisher.sources._dates import date_of_address, is_date
+from publisher.sources._outline import Node, Outline, without_fragment
+from publisher.sources._pager import older
+from publisher.sources._parts import (
+    LABEL,
+    LONG_LINE,
+    MOST_IN_ITEM,
+    Lead,
+    Reader,
+    Span,
+    article_link,
+    heading_link,
+    image_address,
+    is_bare,
+    is_heading,
+    reads_more,
+    width,
+)
 from publisher.sources._records import told_as_data
 from publisher.sources._stand_in import is_rich, stand_in
 
@@ -52,36 +69,12 @@ if TYPE_CHECKING:
 _MOST_ITEMS = 200
 _MOST_GROUPS = 20
 """Groups that are looked at closely, the most promising first."""
-_MOST_IN_ITEM = 2_000
-"""Nodes of one item that are looked at."""
 _FULL_TITLE = 25
 _LONGEST_TITLE = 500
-_FULL_TEASER = 40
-_SHORT_TEASER = 20
-_LABEL = 30
-"""Characters that may stand before a title on its line: a date, a section's name."""
 _WORTH = 0.75
 _WORTH_OF_TWO = 1.25
 """Two links with nothing but a title are not yet a list."""
-_LONG_LINE = 80
 _MUCH_PROSE = 1_000
-
-HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt"})
-_TITLE_NAMES = frozenset({"title", "headline", "heading", "ueberschrift", "titel", "titre", "titolo", "titulo"})
-_DATE_NAMES = frozenset({"date", "datum", "time", "published", "posted", "fecha", "datetime", "timestamp"})
-_META_NAMES = _DATE_NAMES | word_set("meta author byline category categories tag tags kicker label badge")
-DATE_ATTRIBUTES = ("datetime", "data-date", "data-datetime", "data-time", "data-timestamp", "data-published")
-IMAGE_ATTRIBUTES = ("data-src", "data-lazy-src", "data-original", "src")
-_MORE = re.compile(
-    r"((read|learn|see|view|find out|show) (more|on|full|the full|article|all|details|story|post)"
-    r"|(continue|keep) reading|more|full (story|article)|details?"
-    r"|(jetzt )?(weiter|weiterlesen|mehr|artikel lesen|lesen|zum artikel|zur meldung|zum beitrag)"
-    r"|lire|en savoir|(la |voir la )?suite|voir plus|plus d|leer|seguir leyendo|ver más|más|saber más"
-    r"|leggi|continua|scopri|di più|lees (meer|verder)|meer|läs mer|les mer|læs mere|ler mais|saiba mais|leia"
-    r"|czytaj|więcej)\b|[…»›→>.\[]+\W*$"
-)
-_MORE_LENGTH = 50
-_ASIDE_LINKS = {"tag", "category", "author", "prev", "next", "home"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +156,8 @@ def find(html: str, url: str, select: Selectors | None = None) -> Listing:
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
     title = _page_title(tree)
-    items, way, shape = (_selected(tree, outline, select), "selectors", "") if select else _discovered(tree, outline)
+    reader = Reader(outline)
+    items, way, shape = (_selected(tree, reader, select), "selectors", "") if select else _discovered(tree, reader)
     if found := stand_in(tree, url, is_list=bool(items) if select else is_rich(items)):
         raise SourceError(f"{url}: this looks like {found.what}", hint=found.hint)
     if not items:
@@ -195,36 +189,40 @@ def _nothing(tree: LexborHTMLParser, url: str, select: Selectors | None) -> Sour
 
 
 def _distinct(items: Iterable[Item]) -> list[Item]:
-    """The items that have a title and a link, one for each link."""
+    """The items that have a title and a link, one for each link; of a note that is its own title no teaser is left."""
     found: dict[str, Item] = {}
     for item in items:
         if item.title and item.link:
-            found.setdefault(item.link, item)
+            is_told = html_entities.unescape(item.summary) == item.title
+            found.setdefault(item.link, replace(item, summary="") if is_told else item)
     return list(found.values())[:_MOST_ITEMS]
 
 
 # --- with selectors --------------------------------------------------------------------------------------------------
 
 
-def _selected(tree: LexborHTMLParser, outline: Outline, select: Selectors) -> list[Item]:
-    places = {node.mem_id: node for node in outline.nodes if node.tag}
+def _selected(tree: LexborHTMLParser, reader: Reader, select: Selectors) -> list[Item]:
+    places = {node.mem_id: node for node in reader.outline.nodes if node.tag}
     found = tree.css(split_selector(select.item)[0])[:_MOST_ITEMS]
     boxes = ((raw, places[raw.mem_id]) for raw in found if raw.mem_id in places)
-    return _distinct(_picked(outline, select, raw, _Span(box.at, box.end)) for raw, box in boxes)
+    return _distinct(_picked(reader, select, raw, Span(box.at, box.end)) for raw, box in boxes)
 
 
-def _picked(outline: Outline, select: Selectors, raw: LexborNode, span: _Span) -> Item:
+def _picked(reader: Reader, select: Selectors, raw: LexborNode, span: Span) -> Item:
     """An item as selectors tell it; what they leave out is found within it."""
     given = {name: _value(raw, text, name) for name, text in select.given().items() if name != "item"}
-    item = _item(outline, replace(span, link=outline.absolute(given.get("link", ""))))
+    outline = reader.outline
+    item = reader.item(replace(span, link=outline.absolute(given.get("link", ""))))
     if "title" in given:
         item = replace(item, title=given["title"])
     if "teaser" in given:
         item = replace(item, summary=html_entities.escape(given["teaser"], quote=False))
     if "date" in given:
-        item = replace(item, published=read_date(given["date"]))
+        told = reader.calendar.moment(given["date"], span.start, item.link)
+        item = replace(item, published=told or date_of_address(item.link))
     if "image" in given:
-        item = replace(item, image=outline.absolute(given["image"]))
+        attribute = split_selector(select.given()["image"])[1]
+        item = replace(item, image=image_address(outline, attribute, given["image"]))
     return item
 
 
@@ -251,16 +249,16 @@ _H_ENTRY = {
 """Microformats 2 (microformats.org/wiki/h-entry); the other parts are found as elsewhere."""
 
 
-def _discovered(tree: LexborHTMLParser, outline: Outline) -> tuple[list[Item], str, str]:
+def _discovered(tree: LexborHTMLParser, reader: Reader) -> tuple[list[Item], str, str]:
     """The items, how they were found, and the shape of the list."""
-    best = _best_list(outline)
+    outline, best = reader.outline, _best_list(reader)
     found = best.items if best else []
     shape = _shape(outline, best) if best else ""
-    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, outline, Selectors(**_H_ENTRY))
+    data, marked = _distinct(told_as_data(tree, outline)), _selected(tree, reader, Selectors(**_H_ENTRY))
     for told, way in ((data, "JSON-LD"), (marked, "h-feed")):
         if len(told) > 1 and _agree(told, found):
-            return _completed(told, found), way, shape
-    return found, "repeated structure", shape
+            return _distinct(_completed(told, found)), way, shape
+    return found, best.way if best else "", shape
 
 
 def _shape(outline: Outline, found: _List) -> str:
@@ -296,50 +294,118 @@ def _filled(item: Item, other: Item) -> Item:
     )
 
 
-def _best_list(outline: Outline) -> _List | None:
+def _best_list(reader: Reader) -> _List | None:
+    outline = reader.outline
     groups = sorted(_groups(outline), key=lambda group: _promise(outline, group), reverse=True)[:_MOST_GROUPS]
-    lists = [found for group in groups for found in _lists(outline, group)]
+    lists = [found for group in groups for found in _lists(reader, group)]
     best = max(lists, key=lambda found: found.score, default=None)
     if not best or not best.believable:
-        scattered = (_scattered(outline, group) for group in _by_address(outline))
+        scattered = (_scattered(reader, group) for group in _by_address(outline))
         best = max(scattered, key=lambda found: found.score, default=None)
-    return best if best and best.believable and not _is_article(outline, best.spans) else None
+    if best and best.believable:
+        best = _with_kin(reader, best, lists)
+        if not _is_article(outline, best.spans):
+            return best
+    return _sections(reader)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lead:
-    node: Node
-    link: str
-    """Empty for a heading that leads nowhere itself."""
-    heading: bool
+def _with_kin(reader: Reader, best: _List, lists: Sequence[_List]) -> _List:
+    """A list together with those elsewhere on the page whose items are built alike: the sections of a front page."""
+    kin, spans = _build(best), list(best.spans)
+    taken = {at for span in spans for at in range(span.start, span.end)}
+    for other in lists:
+        if (other.believable or _is_rich(other)) and not kin.isdisjoint(_build(other)):
+            spans += [span for span in other.spans if taken.isdisjoint(range(span.start, span.end))]
+            taken.update(at for span in other.spans for at in range(span.start, span.end))
+    if len(spans) == len(best.spans):
+        return best
+    return _weighed(reader, sorted(spans, key=lambda span: span.start))
 
-    @property
-    def identity(self) -> Hashable:
-        """Equal for leads of the same item, as far as one can tell."""
-        return self.link or self.node.at
+
+def _build(found: _List) -> set[Hashable]:
+    """What the items of a list are made of, as far as others are known by it.
+
+    That is tags with classes; being an ``<article>``, which is the same thing everywhere (HTML section 4.3.2); and a
+    heading, teaser and picture at the same path, with dates or without.  So a lead story that looks different is found.
+    """
+    span, steps = found.spans[0], []
+    node = span.lead.node if span.lead else None
+    while node and node.at >= span.start:
+        steps.append((node.tag, node.classes))
+        node = node.parent
+    is_linked = span.lead is not None and span.lead.heading and span.link
+    is_article = span.lead and is_linked and _article(span.lead.node)
+    is_marked = any(classes for _, classes in steps)
+    is_story = span.lead and is_linked and _is_rich(found)
+    dated = all(item.published for item in found.items)
+    return {
+        *([tuple(steps)] if is_marked else []),
+        *(["article"] if is_article else []),
+        *([(span.lead.node.loose, dated)] if span.lead and is_story else []),
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """The nodes of one item, as positions in the outline."""
+def _is_rich(found: _List) -> bool:
+    """Whether all items have a teaser, and a picture too."""
+    return all(item.summary and item.image for item in found.items) and bool(found.items)
 
-    start: int
-    end: int
-    lead: _Lead | None = None
-    link: str = ""
+
+def _sections(reader: Reader) -> _List | None:
+    """The dated sections of a page that tells its news itself: a list of changes, a log.
+
+    They have addresses of their own on the page, and their dates tell them from the chapters of a text.
+    """
+    outline, page = reader.outline, without_fragment(reader.outline.url)
+    if date_of_address(page):
+        return None
+    for tag in ("h1", "h2", "h3", "h4", "dt"):
+        headings = [node for node in outline.nodes if node.tag == tag and not node.furniture][: _MOST_ITEMS + 1]
+        named = {node: link for node in headings if (link := section_link(outline, node))}
+        ends = [*(node.at for node in named), len(outline.nodes)][1:]
+        spans = [
+            Span(node.at, end, Lead(node, link, heading=True), link)
+            for (node, link), end in zip(named.items(), ends, strict=True)
+        ]
+        dated = [(span, item) for span in spans if (item := reader.item(span)).published]
+        if len(dated) > 1 and 3 * len(dated) >= 2 * len(spans):
+            items = _distinct(item for _, item in dated)
+            return _List(items, [span for span, _ in dated], 0, believable=True, way="dated sections")
+    return None
+
+
+def section_link(outline: Outline, heading: Node) -> str:
+    """The address of what stands under a heading, on its page; empty where it has none."""
+    node, attribute = name_of_section(outline, heading)
+    return f"{without_fragment(outline.url)}#{node.attribute(attribute)}" if attribute else ""
+
+
+def name_of_section(outline: Outline, heading: Node) -> tuple[Node, str]:
+    """The element, and its attribute, that name what stands under a heading; no attribute: nothing does."""
+    parent = heading.parent
+    is_first = parent is not None and next(outline.children(parent), None) is heading
+    nodes = [heading, *outline.inside(heading)[:MOST_IN_ITEM], *([parent] if parent and is_first else [])]
+    names = ((node, name) for node in nodes for name in ("id", *["name"] * (node.tag == "a")))
+    return next(((node, name) for node, name in names if node.attribute(name)), (heading, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
     items: list[Item]
-    spans: list[_Span]
+    spans: list[Span]
     score: float
     believable: bool
+    way: str = "repeated structure"
 
 
-def _groups(outline: Outline) -> Iterator[list[_Lead]]:
+def _article(node: Node | None) -> Node | None:
+    while node and node.tag != "article":
+        node = node.parent
+    return node
+
+
+def _groups(outline: Outline) -> Iterator[list[Lead]]:
     """Leads that look alike, in page order, one for each item."""
-    groups: dict[Hashable, list[_Lead]] = defaultdict(list)
+    groups: dict[Hashable, list[Lead]] = defaultdict(list)
     for lead in _leads(outline):
         node = lead.node
         above = node.parent.classes if node.parent else ()
@@ -347,13 +413,13 @@ def _groups(outline: Outline) -> Iterator[list[_Lead]]:
             group = groups[key]
             if not group or group[-1].identity != lead.identity:
                 group.append(lead)
-    kept: dict[Hashable, list[_Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
+    kept: dict[Hashable, list[Lead]] = {tuple(lead.node.at for lead in group): group for group in groups.values()}
     return (group for group in kept.values() if len(group) > 1 or _article(group[0].node))
 
 
-def _by_address(outline: Outline) -> Iterator[list[_Lead]]:
+def _by_address(outline: Outline) -> Iterator[list[Lead]]:
     """Leads that are alike in nothing but the folder of their addresses, its numbers aside (``/news/2026/…``)."""
-    groups: dict[str, dict[str, _Lead]] = defaultdict(dict)
+    groups: dict[str, dict[str, Lead]] = defaultdict(dict)
     for lead in _leads(outline):
         if folder := _folder(lead.link):
             groups[folder].setdefault(lead.link, lead)
@@ -366,52 +432,19 @@ def _folder(link: str) -> str:
     return f"{parts.netloc}{re.sub('[0-9]+', '#', folder)}" if folder.strip("/") else ""
 
 
-def _article(node: Node | None) -> Node | None:
-    while node and node.tag != "article":
-        node = node.parent
-    return node
-
-
-def _leads(outline: Outline) -> Iterator[_Lead]:
+def _leads(outline: Outline) -> Iterator[Lead]:
     for node in outline.nodes:
         if not node.tag or node.furniture:
             continue
-        if _is_heading(node) and outline.length(node) <= _LONGEST_TITLE:
-            yield _Lead(node, _heading_link(outline, node), heading=True)
-        elif node.tag == "a" and (node.before <= _LABEL or _reads_more(outline, node)):
-            link = _article_link(outline, node)
-            if link and any(map(str.isalpha, outline.text(node))):
-                yield _Lead(node, link, heading=False)
+        if is_heading(outline, node) and outline.length(node) <= _LONGEST_TITLE:
+            yield Lead(node, heading_link(outline, node), heading=True)
+        elif node.tag == "a" and (node.before <= LABEL or reads_more(outline, node)):
+            link = article_link(outline, node)
+            if link and (any(map(str.isalpha, outline.text(node))) or is_bare(outline, node)):
+                yield Lead(node, link, heading=False)
 
 
-def _is_heading(node: Node) -> bool:
-    return node.tag in HEADINGS or (node.tag not in ("a", "tr", "table") and not _TITLE_NAMES.isdisjoint(node.words))
-
-
-def _heading_link(outline: Outline, heading: Node) -> str:
-    """Where a heading leads: the link around it, or the first one in it."""
-    inside = (node for node in outline.inside(heading)[:_MOST_IN_ITEM] if node.anchor is node)
-    return next((link for anchor in [heading.anchor, *inside] if (link := _article_link(outline, anchor))), "")
-
-
-def _article_link(outline: Outline, anchor: Node | None) -> str:
-    """Where a link leads, if that may be an article: not the front page, another page of the list, a tag…"""
-    link = outline.link(anchor)
-    if not anchor or not link or leads_to_page(link) or not _ASIDE_LINKS.isdisjoint(anchor.attribute("rel").split()):
-        return ""
-    parts = urlsplit(link)
-    return link if parts.path.strip("/") or parts.query else ""
-
-
-def _reads_more(outline: Outline, anchor: Node) -> bool:
-    """Whether a link's text says no more than that there is more."""
-    if outline.length(anchor) > 10 * _MORE_LENGTH:
-        return False
-    text = outline.text(anchor).lower()
-    return len(text) <= _MORE_LENGTH and _MORE.match(text.lstrip("[(… ")) is not None
-
-
-def _promise(outline: Outline, group: Sequence[_Lead]) -> float:
+def _promise(outline: Outline, group: Sequence[Lead]) -> float:
     """What a group may be worth, before its items are read."""
     length = sum(min(outline.length(lead.node) / _FULL_TITLE, 1) for lead in group) / len(group)
     return (length + group[0].heading) * log2(1 + len(group))
@@ -420,31 +453,32 @@ def _promise(outline: Outline, group: Sequence[_Lead]) -> float:
 # --- from leads to spans ---------------------------------------------------------------------------------------------
 
 
-_Boxes = list[tuple[Node, _Lead]]
+_Boxes = list[tuple[Node, Lead]]
 
 
-def _lists(outline: Outline, group: Sequence[_Lead]) -> Iterator[_List]:
+def _lists(reader: Reader, group: Sequence[Lead]) -> Iterator[_List]:
     """The lists that a group's leads make up: one for each kind of place that their boxes are in."""
-    group = group[: _MOST_ITEMS + 1]
-    backward = 2 * sum(not lead.heading and _reads_more(outline, lead.node) for lead in group) > len(group)
+    outline, group = reader.outline, group[: _MOST_ITEMS + 1]
+    backward = 2 * sum(not lead.heading and reads_more(outline, lead.node) for lead in group) > len(group)
     kinds: dict[Hashable, dict[Node, _Boxes]] = defaultdict(lambda: defaultdict(list))
     for box, lead in _boxes(group):
         if box.parent:
             kinds[box.parent.place][box.parent].append((box, lead))
     for containers in kinds.values():
-        yield _weighed(outline, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
+        yield _weighed(reader, [span for boxes in containers.items() for span in _spans(outline, *boxes, backward)])
 
 
-def _scattered(outline: Outline, group: Sequence[_Lead]) -> _List:
+def _scattered(reader: Reader, group: Sequence[Lead]) -> _List:
     """The list that leads make up which stand in no common structure."""
-    spans = [_Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
-    return _weighed(outline, spans)
+    spans = [Span(box.at, box.end, lead, lead.link) for box, lead in _boxes(group[:_MOST_ITEMS])]
+    return _weighed(reader, spans)
 
 
-def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
+def _boxes(group: Sequence[Lead]) -> Iterator[tuple[Node, Lead]]:
     """Each lead with the highest element that holds no other, brought to the level at which many of them are.
 
-    A lone item in the last row of a grid would take the row for its box.
+    A lone item in the last row of a grid would take the row for its box.  What looks like the boxes there is one,
+    whatever its level.
     """
     if len(group) == 1:
         yield _article(group[0].node) or group[0].node, group[0]
@@ -452,14 +486,23 @@ def _boxes(group: Sequence[_Lead]) -> Iterator[tuple[Node, _Lead]]:
     places = [-1, *(lead.node.at for lead in group), sys.maxsize]
     highest = [_highest(lead.node, places[number], places[number + 2]) for number, lead in enumerate(group)]
     depths = Counter(box.depth for box in highest)
-    level = max(depth for depth, count in depths.items() if 4 * count >= len(group))
+    level = max((depth for depth, count in depths.items() if 4 * count >= len(group)), default=0)
+    there = {(box.tag, box.classes) for box in highest if box.depth == level and box.classes}
     for box, lead in zip(highest, group, strict=True):
-        yield (_at_depth(lead.node, level) if box.depth < level else box), lead
+        is_there = box.depth >= level or (box.tag, box.classes) in there
+        article = _article(lead.node)
+        lower = article if article and box.at <= article.at else _at_depth(lead.node, level)
+        yield (box if is_there else lower), lead
 
 
-def boxes_of(links: Sequence[Node]) -> list[tuple[Node, Node]]:
-    """Each of these links, in page order, with the element of the item that it leads to."""
-    return [(box, lead.node) for box, lead in _boxes([_Lead(link, "", heading=False) for link in links])]
+def places_of(outline: Outline, leads: Sequence[Node]) -> list[tuple[Node, Node, Span]]:
+    """Each of these headings or links with the element of the item that it leads to, and all that belongs to that."""
+    found: dict[Node, _Boxes] = defaultdict(list)
+    for box, lead in _boxes([Lead(node, "", heading=False) for node in leads]):
+        found[box.parent or box].append((box, lead))
+    backward = 2 * sum(reads_more(outline, node) for node in leads) > len(leads)
+    spans = (pair for place in found.items() for pair in zip(_spans(outline, *place, backward), place[1], strict=True))
+    return sorted(((lead.node, box, span) for span, (box, lead) in spans), key=lambda place: place[1].at)
 
 
 def _highest(node: Node, before: int, after: int) -> Node:
@@ -475,7 +518,7 @@ def _at_depth(node: Node, depth: int) -> Node:
     return node
 
 
-def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> Iterator[_Span]:
+def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> Iterator[Span]:
     """The run of siblings that each item is: from its box to the next one, or the other way round.
 
     What would reach to the end of the container, or from its beginning, is as long as the longest of the others.
@@ -491,7 +534,7 @@ def _spans(outline: Outline, container: Node, boxes: _Boxes, backward: bool) -> 
         at = [place - first for place in at]
         edges = [*at, min(len(siblings), at[-1] + max(_longest(at), first + 1))]
     for (start, end), (_, lead) in zip(pairwise(edges), boxes, strict=True):
-        yield _Span(siblings[start].at, siblings[end - 1].end, lead, lead.link)
+        yield Span(siblings[start].at, siblings[end - 1].end, lead, lead.link)
 
 
 def _longest(at: Sequence[int]) -> int:
@@ -507,22 +550,24 @@ def _first_of_item(outline: Outline, siblings: Sequence[Node], at: Sequence[int]
 
 
 def _is_prelude(outline: Outline, node: Node) -> bool:
+    if node.tag == "dt":
+        return True  # of the definition that the box is
     if node.tag and not outline.length(node):
-        return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:_MOST_IN_ITEM])
-    return outline.length(node) < _LONG_LINE and is_date(outline.text(node))
+        return any(inner.tag == "img" for inner in outline.nodes[node.at : node.end][:MOST_IN_ITEM])
+    return outline.length(node) < LONG_LINE and is_date(outline.text(node))
 
 
 # --- what a list is worth --------------------------------------------------------------------------------------------
 
 
-def _weighed(outline: Outline, spans: list[_Span]) -> _List:
-    items = _distinct(_item(outline, span) for span in spans)
+def _weighed(reader: Reader, spans: list[Span]) -> _List:
+    outline, items = reader.outline, _distinct(map(reader.item, spans))
     lead = spans[0].lead
     if not items or not lead:
         return _List(items, spans, 0, believable=False)
     mean = sum(_worth(item, lead.heading) for item in items) / len(items)
     mean *= len({item.title for item in items}) / len(items)
-    mean *= 1 if 2 * sum(_site(item.link) == _site(outline.url) for item in items) >= len(items) else 0.5
+    mean *= 0.5 if _leads_away(outline, items) else 1
     mean *= 1.25 if _in_main(lead.node) else 1
     enough = len(items) > 2 or (len(items) == 2 and mean > _WORTH_OF_TWO) or _article(lead.node) is not None
     believable = mean >= _WORTH and enough
@@ -530,8 +575,15 @@ def _weighed(outline: Outline, spans: list[_Span]) -> _List:
 
 
 def _worth(item: Item, heading: bool) -> float:
-    title = min(len(item.title) / _FULL_TITLE, 1)
+    title = min(width(item.title) / _FULL_TITLE, 1)
     return title + heading + bool(item.summary) + bool(item.published) / 2 + bool(item.image) / 4
+
+
+def _leads_away(outline: Outline, items: Sequence[Item]) -> bool:
+    """Whether most links leave the site, and are no news by their dates either: friends, sponsors."""
+    ours = sum(_site(item.link) == _site(outline.url) for item in items)
+    dated = sum(item.published is not None for item in items)
+    return 2 * max(ours, dated) < len(items)
 
 
 def _site(url: str) -> str:
@@ -544,7 +596,7 @@ def _in_main(node: Node | None) -> bool:
     return node is not None
 
 
-def _is_article(outline: Outline, spans: Sequence[_Span]) -> bool:
+def _is_article(outline: Outline, spans: Sequence[Span]) -> bool:
     """Whether the page says far more in running text outside of a list than the list does."""
     inside = sum(outline.length_between(span.start, span.end) for span in spans)
     listed = {at for span in spans for at in range(span.start, span.end)}
@@ -552,165 +604,5 @@ def _is_article(outline: Outline, spans: Sequence[_Span]) -> bool:
     for node in outline.nodes:
         if node.text and not node.anchor and not node.furniture and node.at not in listed:
             lines[node.line] += len(node.text)
-    prose = sum(length for length in lines.values() if length >= _LONG_LINE)
+    prose = sum(length for length in lines.values() if length >= LONG_LINE)
     return prose > max(_MUCH_PROSE, 4 * inside)
-
-
-# --- the parts of an item --------------------------------------------------------------------------------------------
-
-
-def _item(outline: Outline, span: _Span) -> Item:
-    """What can be read from the nodes of one item."""
-    nodes = outline.nodes[span.start : min(span.end, span.start + _MOST_IN_ITEM)]
-    link = span.link or _inner_link(outline, nodes, span.lead)
-    taken: set[int] = set()
-    title = _title(outline, nodes, span.lead, taken)
-    published = _published(outline, nodes, taken)
-    return Item(
-        title=title,
-        link=link,
-        summary=html_entities.escape(_teaser(outline, nodes, link, taken), quote=False),
-        image=_image(outline, nodes),
-        published=published,
-    )
-
-
-def _inner_link(outline: Outline, nodes: Sequence[Node], lead: _Lead | None) -> str:
-    """Where an item leads whose lead does not say: "Read more", or the only link on a line of its own.
-
-    Links in running text lead elsewhere.  Within an item that a selector named, any link is better than none.
-    """
-    anchors = [node for node in nodes if node.anchor is node and _article_link(outline, node)]
-    more = [anchor for anchor in anchors if _reads_more(outline, anchor)]
-    alone = {_article_link(outline, anchor): anchor for anchor in anchors if _is_alone(anchor, nodes)}
-    only = list(alone.values()) if len(alone) == 1 else []
-    outer = [nodes[0].anchor, *anchors] if lead is None else []
-    return next((link for anchor in [*more, *only, *outer] if (link := _article_link(outline, anchor))), "")
-
-
-def _is_alone(anchor: Node, nodes: Sequence[Node]) -> bool:
-    return all(node.anchor is anchor for node in nodes if node.text and node.line == anchor.line)
-
-
-def _title(outline: Outline, nodes: Sequence[Node], lead: _Lead | None, taken: set[int]) -> str:
-    """Its title; the nodes that it is made of are marked as taken."""
-    if lead and (lead.heading or not _reads_more(outline, lead.node)):
-        node: Node | None = lead.node
-    else:
-        node = _title_node(outline, nodes, linked=lead is None)
-    if node and node.tag != "a":
-        chosen = _heading_text(outline, node)
-    else:
-        lines = _lines(outline.inside(node) if node else nodes, lambda node: True)
-        chosen = next((line for line in lines if _is_title(joined(line))), lines[0] if lines else [])
-    taken.update(node.at for node in chosen)
-    return joined(chosen)
-
-
-def _is_title(line: str) -> bool:
-    return len(line) >= 10 and not is_date(line)
-
-
-def _title_node(outline: Outline, nodes: Sequence[Node], *, linked: bool) -> Node | None:
-    """The heading of an item, or else its first link, or else what is printed bold at the beginning of a line."""
-    headings = (node for node in nodes if node.tag and _is_heading(node))
-    links = (node for node in nodes if node.anchor is node and linked and not _reads_more(outline, node))
-    bold = (node for node in nodes if node.tag in ("b", "strong") and node.before <= _LABEL)
-    return next((node for node in [*headings, *links, *bold] if any(map(str.isalpha, outline.text(node)))), None)
-
-
-def _heading_text(outline: Outline, heading: Node) -> list[Node]:
-    """The nodes that make up a heading's text: those of the link that is most of it, else all."""
-    inside = outline.inside(heading)
-    anchors = [node for node in inside if node.anchor is node and 2 * outline.length(node) >= outline.length(heading)]
-    return [node for node in (outline.inside(anchors[0]) if anchors else inside) if node.text]
-
-
-def _published(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> datetime | None:
-    """Its date; the text that it was read from is marked as taken."""
-    for told, marked in _dates(outline, nodes, taken):
-        if moment := read_date(told, month_first=outline.language.lower() == "en-us"):
-            taken.update(marked)
-            return moment
-    return None
-
-
-def _dates(outline: Outline, nodes: Sequence[Node], taken: set[int]) -> Iterator[tuple[str, Iterable[int]]]:
-    """What may be a date, the surest first, each with the positions of its text."""
-    elements = [node for node in nodes if node.tag]
-    for node in elements:
-        names = (*DATE_ATTRIBUTES, *("content", "title") * (not _DATE_NAMES.isdisjoint(_property(node))))
-        for value in filter(None, map(node.attribute, names)):
-            yield value, range(node.at, node.end)
-    for node in elements:
-        if (node.tag == "time" or not _DATE_NAMES.isdisjoint(node.words)) and outline.length(node) < _LONG_LINE:
-            yield outline.text(node), range(node.at, node.end)
-    for line in _lines(nodes, lambda node: node.at not in taken):
-        text = joined(line)
-        if is_date(text):
-            yield text, [node.at for node in line]
-        elif without_date(text) != text:
-            yield text, ()
-
-
-def _property(node: Node) -> frozenset[str]:
-    """The words by which an element may say that its attributes hold a date."""
-    return node.words | {word for word in ("published", "date") if word in node.attribute("itemprop").lower()}
-
-
-def _teaser(outline: Outline, nodes: Sequence[Node], link: str, taken: set[int]) -> str:
-    """The first line of some length, else the longest, that is not the title, the date, or a row of links."""
-
-    def told(node: Node) -> bool:
-        return not (node.at in taken or node.furniture or _is_aside(outline, node, nodes[0].at))
-
-    lines = [joined(line) for line in _lines(nodes, told) if _is_own(outline, line, link)]
-    lines = [without_date(line).lstrip(" –—-:·|") for line in lines if not is_date(line)]
-    best = next((line for line in lines if len(line) >= _FULL_TEASER), max(lines, key=len, default=""))
-    return best if len(best) >= _SHORT_TEASER else ""
-
-
-def _is_own(outline: Outline, line: Sequence[Node], link: str) -> bool:
-    """Whether most of a line is text, and not links that lead elsewhere."""
-    foreign = sum(len(node.text) for node in line if node.anchor and outline.link(node.anchor) != link)
-    return 2 * foreign < sum(len(node.text) for node in line)
-
-
-def _is_aside(outline: Outline, text: Node, start: int) -> bool:
-    """Whether a text is a note beside the item: "Read more", its author, its tags."""
-    if text.anchor and (
-        _reads_more(outline, text.anchor) or not _ASIDE_LINKS.isdisjoint(text.anchor.attribute("rel").split())
-    ):
-        return True
-    node = text.parent
-    while node and node.at > start and _META_NAMES.isdisjoint(node.words):
-        node = node.parent
-    return node is not None and node.at > start
-
-
-def _lines(nodes: Iterable[Node], wanted: Callable[[Node], bool]) -> list[list[Node]]:
-    """The wanted texts, those together that follow one another on one line of the page."""
-    lines: list[list[Node]] = []
-    current = -1
-    for node in nodes:
-        if not node.text:
-            continue
-        if not wanted(node):
-            current = -1
-        elif node.line == current:
-            lines[-1].append(node)
-        else:
-            lines.append([node])
-            current = node.line
-    return lines
-
-
-def _image(outline: Outline, nodes: Iterable[Node]) -> str:
-    images = (node for node in nodes if node.tag == "img" and not _is_tiny(node))
-    found = (outline.absolute(image.attribute(name)) for image in images for name in IMAGE_ATTRIBUTES)
-    return next((url for url in found if url.startswith("http") and is_picture(url)), "")
-
-
-def _is_tiny(image: Node) -> bool:
-    sizes = (image.attribute(name).removesuffix("px") for name in ("width", "height"))
-    return any(size.isdecimal() and len(size) < 3 and int(size) <= 32 for size in sizes)

@@ -7,7 +7,8 @@ on positions: no recursion, and no step that is slower than the number of nodes 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from bisect import bisect
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -35,11 +36,15 @@ _SILENT = word_set(
 _HIDDEN = frozenset({"sr-only", "screen-reader-text", "visually-hidden", "visuallyhidden", "element-invisible"})
 _FURNITURE_TAGS = frozenset({"nav", "aside", "footer", "form", "dialog", "menu"})
 _FURNITURE_ROLES = frozenset({"navigation", "complementary", "contentinfo", "banner", "dialog", "menu", "menubar"})
-_FURNITURE_NAMES = word_set(
-    "nav navbar navi navigation menu menubar submenu breadcrumb breadcrumbs pager pagination paging paginator"
+_MENU_NAMES = word_set("nav navi menu")
+"""Themes write these on lists of any kind; what has dates in it is no menu."""
+_FURNITURE_NAMES = _MENU_NAMES | word_set(
+    "navbar navigation menubar submenu breadcrumb breadcrumbs pager pagination paging paginator"
     " sidebar sidenav aside footer related similar share sharing social cookie cookies consent popular trending"
     " mostread tagcloud login comments skip modal popup ad ads advert advertisement sponsored toolbar topbar"
 )
+_ALWAYS = frozenset({"sidebar", "aside", "footer"})
+"""Furniture however long it is, where that is the whole of a class or id: ``with-sidebar`` may be all of the page."""
 _CONTENT = frozenset({"html", "body", "main", "article", "li", "tr", "td"})
 """Never furniture by their names: themes write ``with-sidebar`` and ``menu-open`` on them."""
 _STATES = word_set("first last odd even active current sticky featured clearfix")
@@ -78,7 +83,7 @@ class Node:
     furniture: bool = False
     """In a menu, side bar, footer or the like."""
     column: int = 0
-    """Cells read so far, in a row."""
+    """Of a row the cells read so far; of a cell its number, from 1."""
     mem_id: int = 0
     """The parser's name for it."""
 
@@ -217,7 +222,7 @@ class Outline:
         step = "h" if re.fullmatch("h[1-6]", node.tag) else node.tag
         column = 0
         if parent and node.tag in ("td", "th"):
-            column = parent.column = parent.column + 1
+            column = node.column = parent.column = parent.column + 1
         above = parent or node
         identity = node.attribute("id")
         node.path = self._name((above.path, node.tag, column))
@@ -242,9 +247,12 @@ class Outline:
     def _mark_furniture(self) -> None:
         """An element that looks like furniture, but holds half of the page's text, is a layout's wrapper."""
         half = self._length[-1] / 2
+        times = [node.at for node in self.nodes if node.tag == "time"]
         for node in self.nodes:
             inherited = node.parent is not None and node.parent.furniture
-            node.furniture = inherited or (_is_furniture(node) and (node.tag == "nav" or self.length(node) < half))
+            is_dated = bisect(times, node.end - 1) > bisect(times, node.at)
+            named = _is_furniture(node, is_dated=is_dated)
+            node.furniture = inherited or (named and (_is_always(node) or self.length(node) < half))
 
 
 def joined(nodes: Iterable[Node]) -> str:
@@ -258,13 +266,38 @@ def joined(nodes: Iterable[Node]) -> str:
     return " ".join("".join(pieces).split())
 
 
+def lines(nodes: Iterable[Node], wanted: Callable[[Node], bool] = lambda node: True) -> list[list[Node]]:
+    """The wanted texts, those together that follow one another on one line of the page."""
+    found: list[list[Node]] = []
+    current = -1
+    for node in nodes:
+        if not node.text:
+            continue
+        if not wanted(node):
+            current = -1
+        elif node.line == current:
+            found[-1].append(node)
+        else:
+            found.append([node])
+            current = node.line
+    return found
+
+
 def without_fragment(url: str) -> str:
     """The address of the page itself."""
     return url.partition("#")[0]
 
 
-def _is_furniture(node: Node) -> bool:
-    named = node.tag not in _CONTENT and not _FURNITURE_NAMES.isdisjoint(node.words)
+def _is_always(node: Node) -> bool:
+    return node.tag == "nav" or not _ALWAYS.isdisjoint((*node.classes, node.attribute("id")))
+
+
+def _is_furniture(node: Node, *, is_dated: bool) -> bool:
+    """Whether an element is called so; a story that is featured is none, although some themes set it aside."""
+    if node.tag == "aside" and "featured" in node.words:
+        return False
+    names = node.words - _MENU_NAMES if is_dated else node.words
+    named = node.tag not in _CONTENT and not _FURNITURE_NAMES.isdisjoint(names)
     return named or node.tag in _FURNITURE_TAGS or node.attribute("role") in _FURNITURE_ROLES
 
 

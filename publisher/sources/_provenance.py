@@ -9,22 +9,26 @@ from __future__ import annotations
 import html as html_entities
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product, zip_longest
+from itertools import chain, product
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from publisher.errors import SourceError
 from publisher.model import Item
-from publisher.sources._dates import is_date, read_date
-from publisher.sources._listing import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, Selectors, boxes_of, find
+from publisher.sources._calendar import Calendar
+from publisher.sources._dates import is_date
+from publisher.sources._listing import Selectors, find, name_of_section, places_of, section_link
 from publisher.sources._outline import Node, Outline
+from publisher.sources._parts import DATE_ATTRIBUTES, HEADINGS, IMAGE_ATTRIBUTES, LONG_LINE, image_address, is_heading
 
 _MOST_IN_ITEM = 500
 """Nodes of one item that are looked at."""
 _LONGEST_TRIED = 30
 """Characters of a teaser by which it is known again."""
 _MOST_ANCESTORS = 6
+_MOST_WIDER = 3
+"""Selectors that are tried of those that match more than the items."""
 _NAME = re.compile(r"[a-zA-Z_][\w-]*", re.ASCII)
 _MEANT = {"title": "title", "link": "link", "date": "published", "teaser": "summary", "image": "image"}
 """The field of an item that each part becomes."""
@@ -56,42 +60,59 @@ def provenance(html: str, url: str, items: Sequence[Item]) -> Provenance:
     """
     tree = LexborHTMLParser(html)
     outline = Outline(tree, url)
-    boxes = _boxes(outline, items)
-    spans = _spans(outline, [box for box, _ in boxes])
-    places = {item.link: dict(_places(outline, nodes, item)) for (_, item), nodes in zip(boxes, spans, strict=True)}
+    calendar = Calendar(outline)
+    found = _found_at(outline, items)
+    places = {item.link: dict(_places(outline, calendar, nodes, item)) for item, _, nodes in found}
+    boxes = [(box, item) for item, box, _ in found]
     elements = [{part: _told(place) for part, place in places.get(item.link, {}).items()} for item in items]
-    return Provenance(elements, _tried(html, url, items, _Proposal(tree, boxes, places)))
+    proposals = (_Proposal(tree, proposed, places) for proposed in (boxes, _articles(boxes, places)))
+    return Provenance(elements, next(filter(None, (_tried(html, url, items, each) for each in proposals)), {}))
 
 
 # --- elements --------------------------------------------------------------------------------------------------------
 
 
-def _boxes(outline: Outline, items: Sequence[Item]) -> list[tuple[Node, Item]]:
-    """The element of each item that is linked on the page, in the order of the page."""
+def _found_at(outline: Outline, items: Sequence[Item]) -> list[tuple[Item, Node, list[Node]]]:
+    """Each item that the page leads to or tells, with its element and all its nodes, in the order of the page."""
     by_link = {item.link: item for item in items}
     leads: dict[str, Node] = {}
     for node in outline.nodes:
-        if node.anchor is node and not node.furniture and (link := outline.link(node)) in by_link:
+        if not node.furniture and (link := _leads_to(outline, node)) in by_link:
             leads.setdefault(link, node)
-    return [(box, by_link[outline.link(lead)]) for box, lead in boxes_of(list(leads.values()))]
+    links = {lead: link for link, lead in leads.items()}
+    return [
+        (by_link[links[lead]], box, outline.nodes[span.start : min(span.end, span.start + _MOST_IN_ITEM)])
+        for lead, box, span in places_of(outline, list(links))
+    ]
 
 
-def _spans(outline: Outline, boxes: Sequence[Node]) -> Iterator[list[Node]]:
-    """The nodes of each item: from its box to the next one, for its parts may stand side by side."""
-    for box, following in zip_longest(boxes, boxes[1:]):
-        around = box.parent.end if box.parent else box.end
-        end = min(following.at, around) if following else around
-        yield outline.nodes[box.at : min(max(box.end, end), box.at + _MOST_IN_ITEM)]
+def _leads_to(outline: Outline, node: Node) -> str:
+    if node.tag in HEADINGS and "#" in (link := section_link(outline, node)):
+        return link
+    return outline.link(node) if node.anchor is node else ""
 
 
-def _places(outline: Outline, nodes: Sequence[Node], item: Item) -> Iterator[tuple[str, Place]]:
+def _articles(boxes: Sequence[tuple[Node, Item]], places: Mapping[str, Mapping[str, Place]]) -> list[tuple[Node, Item]]:
+    """The ``<article>`` around each title, where each has one of its own: the boxes around them may differ."""
+    found = {article: item for _, item in boxes if (article := _article(places[item.link].get("title")))}
+    return list(found.items()) if len(found) == len(boxes) else []
+
+
+def _article(title: Place | None) -> Node | None:
+    node = title.node if title else None
+    while node and node.tag != "article":
+        node = node.parent
+    return node
+
+
+def _places(outline: Outline, calendar: Calendar, nodes: Sequence[Node], item: Item) -> Iterator[tuple[str, Place]]:
     elements = [node for node in nodes if node.tag]
     teaser = html_entities.unescape(item.summary)[:_LONGEST_TRIED]
     title = _smallest(outline, elements, lambda text: item.title in text, headings=True)
     found = {
         "title": title,
         "link": _link(outline, elements, item, title),
-        "date": _date(outline, elements, item),
+        "date": _date(outline, calendar, elements, item),
         "teaser": _smallest(outline, elements, lambda text: teaser in text) if teaser else None,
         "image": _image(outline, elements, item),
     }
@@ -101,37 +122,50 @@ def _places(outline: Outline, nodes: Sequence[Node], item: Item) -> Iterator[tup
 def _smallest(
     outline: Outline, elements: Sequence[Node], fits: Callable[[str], bool], *, headings: bool = False
 ) -> Place | None:
-    """The element with the shortest text that fits; of those around the same text a heading, else the innermost."""
+    """The element with the shortest text that fits, the first of them; of those around the same text a heading, else
+    the innermost.
+    """
     fitting = [node for node in elements if outline.length(node) and fits(outline.text(node))]
-    ranked = ((outline.length(node), not (headings and node.tag in HEADINGS), -node.at, node) for node in fitting)
-    return Place(min(ranked)[-1]) if fitting else None
+    least = min(map(outline.length, fitting), default=0)
+    shortest = [node for node in fitting if outline.length(node) == least]
+    if headings and (named := [node for node in shortest if is_heading(outline, node)]):
+        return Place(next((node for node in named if node.tag in HEADINGS), named[0]))
+    around = [node for node in shortest if node.end <= shortest[0].end]
+    return Place(around[-1]) if around else None
 
 
 def _link(outline: Outline, elements: Sequence[Node], item: Item, title: Place | None) -> Place | None:
     """The link that its title is, or is in, or holds; else the first to the same address."""
     anchors = [node for node in elements if node.anchor is node and outline.link(node) == item.link]
     by_title = [node for node in anchors if title and (node is title.node.anchor or node in outline.inside(title.node))]
-    return next((Place(node, "href") for node in [*by_title, *anchors]), None)
+    sections = (node for node in elements if "#" in item.link and _leads_to(outline, node) == item.link)
+    named = (Place(*name_of_section(outline, node)) for node in sections)
+    return next(chain((Place(node, "href") for node in [*by_title, *anchors]), named), None)
 
 
-def _date(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
+def _date(outline: Outline, calendar: Calendar, elements: Sequence[Node], item: Item) -> Place | None:
     if not item.published:
         return None
-    month_first = outline.language.lower() == "en-us"
+
+    def fits(text: str, node: Node) -> bool:
+        return calendar.moment(text, node.at, item.link) == item.published
+
     for node in elements:
         for name in (*DATE_ATTRIBUTES, "content", "title"):
-            if (value := node.attribute(name)) and read_date(value, month_first=month_first) == item.published:
+            if (value := node.attribute(name)) and fits(value, node):
                 return Place(node, name)
-    return _smallest(
-        outline, elements, lambda text: is_date(text) and read_date(text, month_first=month_first) == item.published
-    )
+    short = [node for node in elements if 0 < outline.length(node) < LONG_LINE and fits(outline.text(node), node)]
+    return _smallest(outline, short, lambda text: is_date(text, yearless=True)) or _smallest(outline, short, bool)
 
 
 def _image(outline: Outline, elements: Sequence[Node], item: Item) -> Place | None:
     images = (Place(node, name) for node in elements if node.tag == "img" for name in IMAGE_ATTRIBUTES)
-    return next(
-        (p for p in images if item.image and outline.absolute(p.node.attribute(p.attribute)) == item.image), None
-    )
+    return next((p for p in images if item.image and image_address(outline, *_named(p)) == item.image), None)
+
+
+def _named(place: Place) -> tuple[str, str]:
+    """An attribute, and its value."""
+    return place.attribute, place.node.attribute(place.attribute)
 
 
 def _told(place: Place) -> str:
@@ -165,19 +199,25 @@ class _Proposal:
         """Whether the page shows that part of an item."""
         return part in self._places.get(item.link, {})
 
-    def item(self) -> str:
-        """What matches all boxes and nothing else; empty where nothing does."""
+    def items(self) -> list[str]:
+        """What matches all boxes and nothing else, the plainest first; or more, such as the head of a table."""
         wanted = {box.mem_id for box, _ in self._boxes}
-        self._raw = {}
+        exact, wider = list[str](), list[str]()
         for css in _descriptions([box for box, _ in self._boxes]):
-            try:
-                found = {raw.mem_id: raw for raw in self._tree.css(css)}
-            except SelectolaxError:  # a page may name its elements and classes as it likes
-                continue
-            if found.keys() == wanted:
-                self._raw = found
-                return css
-        return ""
+            found = self._matches(css).keys()
+            if wanted and found >= wanted:
+                (exact if found == wanted else wider).append(css)
+        return [*exact[:1], *wider[:_MOST_WIDER]]
+
+    def choose(self, item: str) -> None:
+        """Look for parts in what one of these matches."""
+        self._raw = self._matches(item)
+
+    def _matches(self, css: str) -> dict[int, LexborNode]:
+        try:
+            return {raw.mem_id: raw for raw in self._tree.css(css)}
+        except SelectolaxError:  # a page may name its elements and classes as it likes
+            return {}
 
     def part(self, part: str) -> str:
         """What finds a part within all the items that have it; empty where nothing does, or it is told otherwise."""
@@ -189,7 +229,7 @@ class _Proposal:
         for css in _steps([place.node for _, place in found]):
             try:
                 hits = [raw.css_first(css) for raw, _ in found]
-            except SelectolaxError:  # as above
+            except SelectolaxError:
                 continue
             if all(hit and hit.mem_id == place.node.mem_id for hit, (_, place) in zip(hits, found, strict=True)):
                 return css + _attribute(found[0][1])
@@ -211,12 +251,17 @@ def _steps(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _plain(nodes: Sequence[Node]) -> Iterator[str]:
-    """Their tag, with each of the classes that they share, and alone; nothing where their tags differ."""
+    """Their tag, with each of the classes that they share, and alone; nothing where their tags differ.
+
+    Cells of a table are often known by their column alone.
+    """
     if len({node.tag for node in nodes}) == 1:
         shared = set.intersection(*(set(node.classes) for node in nodes))
         names = (name for name in sorted(shared, key=lambda name: (len(name), name)) if _NAME.fullmatch(name))
         yield from (f"{nodes[0].tag}.{name}" for name in names)
         yield nodes[0].tag
+        if nodes[0].tag == "td" and len(columns := {node.column for node in nodes}) == 1:
+            yield f"td:nth-child({columns.pop()})"
 
 
 def _ancestors(boxes: Sequence[Node]) -> Iterator[str]:
@@ -232,14 +277,21 @@ def _ancestors(boxes: Sequence[Node]) -> Iterator[str]:
 
 
 def _tried(html: str, url: str, items: Sequence[Item], proposal: _Proposal) -> dict[str, str]:
-    """The proposed selectors; a part for which they find something else is left to be found by itself.
+    """The first proposed selectors that find the items and no others; empty where none do."""
+    return next(filter(None, (_agreed(html, url, items, proposal, item) for item in proposal.items())), {})
+
+
+def _agreed(html: str, url: str, items: Sequence[Item], proposal: _Proposal, item: str) -> dict[str, str]:
+    """The selectors for an item and its parts; a part for which they find something else is left to be found by itself.
 
     None at all where items or parts would be missed: those that lie side by side, with no element around them.
     """
-    item = proposal.item()
-    parts = {part: css for part in _MEANT if item and (css := proposal.part(part))}
+    proposal.choose(item)
+    parts = {part: css for part in _MEANT if (css := proposal.part(part))}
     for _ in range(2):
         found = _found(html, url, item, parts)
+        if found.keys() != {told.link for told in items}:
+            return {}
         wrong = {part for part in _MEANT if not all(_agrees(part, told, found, proposal) for told in items)}
         if not wrong:
             return {"item": item, **parts}
@@ -250,7 +302,7 @@ def _tried(html: str, url: str, items: Sequence[Item], proposal: _Proposal) -> d
 def _found(html: str, url: str, item: str, parts: Mapping[str, str]) -> dict[str, Item]:
     """What selectors find, by link."""
     try:
-        return {told.link: told for told in find(html, url, Selectors(item=item, **parts)).items} if item else {}
+        return {told.link: told for told in find(html, url, Selectors(item=item, **parts)).items}
     except SourceError:
         return {}
 

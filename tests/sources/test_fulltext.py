@@ -211,8 +211,10 @@ def test_articles_elsewhere_are_never_looked_for_at_private_addresses(blog: Blog
     assert "not a public address" in harvest.notes[0]
 
 
-def test_items_that_share_a_link_or_are_files_have_no_page_of_their_own(web_site: WebSite, net: Net) -> None:
-    items = "".join(f"<item><title>{n}</title><link>{web_site.url}/all</link></item>" for n in range(2))
+@pytest.mark.parametrize("section", ["", "#{}"])
+def test_items_that_share_a_page_or_are_files_have_none_of_their_own(web_site: WebSite, net: Net, section: str) -> None:
+    links = (f"{web_site.url}/all{section.format(n)}" for n in range(2))
+    items = "".join(f"<item><title>{n}</title><link>{link}</link></item>" for n, link in enumerate(links))
     items += f"<item><title>3</title><enclosure url='{web_site.url}/3.mp3' type='audio/mpeg'/></item>"
     web_site.pages["/feed"] = Response(f"<rss version='2.0'><channel><title>T</title>{items}</channel></rss>".encode())
     source = Feed(url=f"{web_site.url}/feed", full_text=True)

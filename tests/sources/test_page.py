@@ -21,7 +21,15 @@ from werkzeug import Request, Response
 from publisher.errors import BadStatus, Held, SourceError
 from publisher.model import Cursor, Harvest
 from publisher.net import Net
-from publisher.sources._dates import is_date, read_date, without_date
+from publisher.sources._dates import (
+    date_of_address,
+    is_date,
+    puts_month_first,
+    read_date,
+    split_date,
+    without_date,
+    year_told,
+)
 from publisher.sources._listing import Selectors, find, split_selector
 from publisher.sources.page import Page
 
@@ -405,6 +413,16 @@ def test_dates_are_read_as_europeans_write_them(text: str, moment: str) -> None:
         "3 نوفمبر 2026",
         "2026年11月3日",
         "2026년 11월 3일",
+        "令和8年11月3日",
+        "2026. november 3.",
+        "3 noiembrie 2026",
+        "3 de novembre de 2026",
+        "3 ноември 2026 г.",
+        "٣ نوفمبر ٢٠٢٦",
+        "3 تشرين الثاني 2026",
+        "November, 3 2026",
+        "3 Tháng 11, 2026",
+        "ngày 3 tháng 11 năm 2026",
     ],
 )
 def test_a_date_is_understood_in_the_language_of_its_page(text: str) -> None:
@@ -415,6 +433,69 @@ def test_a_date_is_understood_in_the_language_of_its_page(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "soon", "May 2026", "31.02.2026", "99.99.2026", "Chapter 12 of 2026", "5 apples"])
 def test_what_cannot_be_read_is_no_date(text: str) -> None:
     assert read_date(text) is None
+
+
+@pytest.mark.parametrize("text", ["Nov 3", "3. Nov.", "3 novembre", "3 de noviembre", "11月3日", "11-03", "3.11."])
+def test_a_date_without_a_year_is_one_where_the_year_is_told(text: str) -> None:
+    assert read_date(text) is None
+    assert not is_date(text)
+    assert read_date(text, year=2024) == datetime(2024, 11, 3, tzinfo=UTC)
+    assert is_date(text, yearless=True)
+
+
+@pytest.mark.parametrize("text", ["Room 3", "11:30", "3", "5.4.1", "Version 11-03-b"])
+def test_not_every_number_is_a_date_without_a_year(text: str) -> None:
+    assert read_date(text, year=2024) is None
+
+
+def test_a_date_that_has_a_year_keeps_it() -> None:
+    assert read_date("3 Nov 2025", year=2024) == datetime(2025, 11, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [("2026", 2026), ("March 2026", 2026), ("2025年", 2025), ("Archiv 2024", 2024), ("2023 (12)", 2023)]
+    + [(text, 0) for text in ("Budget 2027", "In 2026 we met", "1066", "20261", "")],
+)
+def test_a_heading_tells_a_year_where_it_tells_nothing_else(text: str, year: int) -> None:
+    assert year_told(text) == year
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.example/2026/11/03/x", "https://a.example/b/2026/nov/03/x", "https://a.example/2026-11-03-x.html"],
+)
+def test_an_address_tells_a_day(url: str) -> None:
+    assert date_of_address(url) == datetime(2026, 11, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("path", ["/2026/11/", "/2026/99/03/", "/2026/tea/03/", "/12026/11/03", "/2026/11/031"])
+def test_not_every_number_in_an_address_is_a_day(path: str) -> None:
+    assert date_of_address(f"https://a.example{path}") is None
+
+
+def test_what_comes_first_is_seen_from_the_dates_that_leave_no_choice() -> None:
+    assert puts_month_first(["on 3/11/2026", "11/23/2026"]) is True
+    assert puts_month_first(["3/11/2026", "23/11/2026", "11/23/2026"]) is False
+    assert puts_month_first(["3/11/2026", "23.11.2026"]) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "parts"),
+    [
+        ("2.1.0 (2026-11-14)", ("2.1.0", "2026-11-14")),
+        ("[2.1.0] - 2026-11-14", ("2.1.0", "2026-11-14")),
+        ("14 November 2026: Release 4.1", ("Release 4.1", "14 november 2026")),
+        ("Timetable from 13 December 2026", None),
+        ("3 March 2026 was a Tuesday", None),
+        ("2026-11-14", None),
+        ("Nothing of that", None),
+    ],
+)
+def test_a_title_and_its_date_are_two_things_where_something_is_between_them(
+    title: str, parts: tuple[str, str] | None
+) -> None:
+    assert split_date(title) == parts
 
 
 def test_the_month_comes_first_in_the_united_states() -> None:
