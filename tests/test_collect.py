@@ -649,6 +649,57 @@ def test_an_edit_makes_a_new_version_and_no_new_entry(blog: Blog) -> None:
     assert (entry.version, entry.content, entry.backlog) == (2, "<p>edited</p>", True)
 
 
+def posts(*names: str, folder: str = "", **values: object) -> Harvest:
+    """An item of each name, its address in a folder."""
+    site, more = f"https://blog.example/{folder}", {"published": NOW} | values
+    return Harvest(items=tuple(Item(title=f"All about {name}", link=f"{site}{name}", **more) for name in names))
+
+
+def test_a_site_that_gives_its_articles_new_addresses_has_no_news(blog: Blog) -> None:
+    blog.visit(posts("ships", "tides", "gulls", "boats"))
+    there = posts("fish", "ships", "tides", "gulls", "boats", folder="2026/")
+    assert blog.visit(there) == Done("1 new, 4 edited", True)
+    assert [entry.title for entry in blog.entries if not entry.backlog] == ["All about fish"]
+    assert {entry.link for entry in blog.entries} == {item.link for item in there.items}
+    assert blog.visit(there) == Done("nothing new")
+
+
+def test_where_they_have_no_dates_their_words_tell_that_they_are_the_same(blog: Blog) -> None:
+    names, old, new = ("ships", "tides", "gulls"), "<a href='/ships'>One</a> line.", "<a href='/n/ships'>One</a> line."
+    blog.visit(posts(*names, published=None, summary=old))
+    assert blog.visit(posts(*names, folder="n/", published=None, summary=new)) == Done("3 edited", True)
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (("ships", "tides", "gulls"), {"published": NOW - timedelta(hours=1)}),
+        (("ships", "tides", "gulls"), {"published": None, "summary": "<p>This week's menu.</p>"}),
+        (("ships", "tides", "gulls"), {"published": None, "summary": ""}),
+        (("ships", "tides"), {}),
+        (("ships", "tides", "gulls", "fish", "salt", "nets"), {}),
+    ],
+    ids=["dated anew", "in other words", "in no words", "but two", "among as much that is new"],
+)
+def test_what_has_the_title_of_something_earlier_may_well_be_news(
+    blog: Blog, names: tuple[str, ...], values: dict[str, object]
+) -> None:
+    undated = {"published": None, "summary": "<p>Last week's menu.</p>"} if "summary" in values else {}
+    blog.visit(posts("ships", "tides", "gulls", **undated))
+    assert blog.visit(posts(*names, folder="2026/", **values)) == Done(f"{len(names)} new", True)
+
+
+def test_one_of_several_articles_with_one_title_keeps_its_own_identity_at_a_new_address(blog: Blog) -> None:
+    def notes(folder: str) -> Harvest:
+        days = {f"https://blog.example/{folder}{day}": NOW - day * DAY for day in (1, 2, 3)}
+        return Harvest(items=tuple(Item(title="Notes", link=link, published=day) for link, day in days.items()))
+
+    blog.visit(notes(""))
+    before = {entry.published: entry.uid for entry in blog.entries}
+    assert blog.visit(notes("notes/")) == Done("3 edited", True)
+    assert {entry.published: entry.uid for entry in blog.entries} == before
+
+
 def test_a_visit_that_fails_changes_nothing_but_the_health(blog: Blog) -> None:
     blog.visit(harvest("a", cursor="1"))
     before, entries, since = blog.state, blog.entries, blog.clock() + timedelta(hours=1)

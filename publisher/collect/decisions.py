@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from publisher import html
 from publisher.collect.tidying import sound
 from publisher.model import Hub, Item, member_of
 from publisher.store import Arrival, HubRow, Known, SourceState
@@ -29,6 +30,8 @@ _A_DAY = timedelta(days=1)  # a date without a time is midnight's: what is dated
 _LONGEST_PAUSE = timedelta(days=1)
 AGAIN = timedelta(minutes=1)
 """However often a hub says that there is something new, so long lies between two visits."""
+_SEVERAL = 3
+"""Entries that have got new addresses at once."""
 _PATIENCE = 3
 """After as many questions without an answer the next one of several hubs is asked."""
 
@@ -86,7 +89,8 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
     """Decide what is new, what was edited, and what only changed its name.
 
     Args:
-        known: the entries of the source that have a key or a link in common with ``items``.
+        known: the entries of the source that have a key or a link in common with ``items``; and others that have but a
+            title in common with one, each with what it says.
         items: the harvest, tidied, newest first.
         source: the name of what was visited; part of the public identity of an entry whose own is no IRI.
         news: tells news from backlog.
@@ -94,6 +98,7 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
 
     An entry that comes under another guid, but with the link, the title and the date of one whose guid has vanished
     from the harvest, is that one: sites that move rewrite all guids at once, and nobody wants their archive by mail.
+    Nor do they where all articles have got new addresses.
     """
     member = member_of(source)
     by_key = {key: entry for entry in known for key in entry.keys}
@@ -101,6 +106,7 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
     missing = [entry for entry in known if whole and not entry.keys & present.keys()]
     vanished = {(entry.link_key, _fold(entry.title)): entry for entry in missing}
     shared = Counter(present.values())
+    moved = _moved([item for item in items if key_of(item, member) not in by_key], missing, member)
     arrivals, revisions, aliases, seen = [], [], [], set[str]()
     for item in items:
         key, link = key_of(item, member), link_key(item.link)
@@ -109,6 +115,7 @@ def changes(known: Collection[Known], items: Sequence[Item], *, source: str, new
         entry = by_key.get(key)
         if entry is None and link and shared[link] == 1:
             entry = _renamed(item, vanished.pop((link, _fold(item.title)), None))
+            entry = entry or moved.get(key)
             aliases += [(entry.number, key)] if entry else []
         seen |= {key, *(entry.keys if entry else ())}  # an entry that is listed under two of its names is told once
         mark = digest(item)
@@ -149,6 +156,33 @@ def _renamed(item: Item, vanished: Known | None) -> Known | None:
     """The entry that vanished, if the item is dated like it: a warning in the same words is another one next week."""
     same = vanished and (item.published is None or item.published == vanished.moment)
     return vanished if same else None
+
+
+def _moved(items: Sequence[Item], missing: Sequence[Known], member: str) -> dict[str, Known]:
+    """Entries that have but another address now, by the keys of the items that they are.
+
+    Only where several have at once, and most of what is new is old: a single piece of news may well have the title of
+    an earlier one.
+    """
+    earlier: dict[str, list[Known]] = {}
+    for entry in missing:
+        if entry.item:
+            earlier.setdefault(_fold(entry.title), []).append(entry)
+    found: dict[str, Known] = {}
+    for item in items:
+        namesakes = earlier.get(_fold(item.title), [])
+        if same := next((entry for entry in namesakes if _says_the_same(item, entry)), None):
+            namesakes.remove(same)
+            found[key_of(item, member)] = same
+    return found if len(found) >= _SEVERAL and 2 * len(found) > len(items) else {}
+
+
+def _says_the_same(item: Item, entry: Known) -> bool:
+    """Whether an item of the same title is dated like the entry; or, where it has none, says the same in its text."""
+    if item.published:
+        return item.published == entry.moment
+    said = html.plain(item.summary + item.content)
+    return bool(said and entry.item and said == html.plain(entry.item.summary + entry.item.content))
 
 
 def told_apart(items: Sequence[Item]) -> list[Item]:

@@ -36,6 +36,10 @@ def find(tx: Tx, source: SourceSettings, items: Sequence[Item], *, visited: str,
     member = member_of(visited)
     keys, links = {key_of(item, member) for item in items}, {link_key(item.link) for item in items} - {""}
     known = tx.entries.known(source.name, keys, links, member=member)
+    if whole and news.since and 2 * len(known) < len(items):
+        numbers = {entry.number for entry in known}
+        others = tx.entries.namesakes(source.name, {item.title for item in items}, member=member)
+        known += tuple(entry for entry in others if entry.number not in numbers)
     return changes(known, items, source=visited, news=news, whole=whole)
 
 

@@ -109,6 +109,17 @@ class Entries(Concern):
             rows |= {row.number: row for row in self._connection.execute(found)}
         return tuple(_known(rows[number], names[number], asked) for number in names)
 
+    def namesakes(self, source: str, titles: Collection[str], *, member: str = "") -> tuple[Known, ...]:
+        """Those of the last 500 entries of a source, or of a feed that it lists, that have any of these titles."""
+        last = select(entries.c.number).where(entries.c.source == source, entries.c.member == member)
+        last = last.order_by(entries.c.number.desc()).limit(_PAGE)
+        found: list[Known] = []
+        for chunk in chunks(titles):
+            named = select(entries).where(entries.c.number.in_(last), entries.c.title.in_(chunk), _remembered)
+            for row in self._connection.execute(named):
+                found.append(replace(_known(row, set(), {}), item=Item(**unpack(row.content))))
+        return tuple(found)
+
     def _numbers_by_key(self, source: str, keys: Collection[str]) -> Iterable[int]:
         for chunk in chunks(keys):
             named = identities.c.source == source, identities.c.key.in_(chunk)

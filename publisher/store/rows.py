@@ -130,6 +130,8 @@ class Known:
     title: str
     moment: datetime
     """When it was published, as far as that can be believed (``Entry.moment``)."""
+    item: Item | None = None
+    """What it says; of one that is known only because an item may be it under another address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

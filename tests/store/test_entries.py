@@ -318,3 +318,21 @@ def test_what_is_edited_so_often_that_former_versions_were_given_up_is_young_no_
         assert {NOW, *young.changes} == {NOW + n * HOUR for n in range(edit)}
         tx.entries.revise(1, Item(guid="a"), str(edit), NOW + edit * HOUR, link_key="")
     assert tx.entries.young(["blog"], NOW - HOUR) == ()
+
+
+def test_the_last_entries_of_a_source_are_found_by_their_titles_with_what_they_say(tx: Tx):
+    for key in ("one", "two"):
+        tx.entries.add("blog", [arrival(key, link_key=f"blog.example/{key}")], NOW)
+        tx.entries.add("other", [arrival(key)], NOW)
+        tx.entries.add("planet", [arrival(key)], NOW, member="a")
+    [found] = tx.entries.namesakes("blog", ["Title of one", "Title of none"])
+    assert (found.number, found.keys, found.link_key, found.title) == (
+        1,
+        frozenset(),
+        "blog.example/one",
+        "Title of one",
+    )
+    assert found.item == arrival("one").item
+    assert [known.number for known in tx.entries.namesakes("planet", ["Title of one"], member="a")] == [3]
+    assert tx.entries.namesakes("planet", ["Title of one"]) == ()
+    assert tx.entries.namesakes("blog", []) == ()
