@@ -28,7 +28,7 @@ from typing import NamedTuple, Protocol
 
 from bench import feeds
 from publisher.app import App, load, utc_now
-from publisher.engine.local import Local, Report
+from publisher.engine.local import Report
 
 SCENES = {"unchanged (304)": 0, f"all changed, {feeds.ENTRIES} entries": feeds.ENTRIES}
 """What is measured, and how many new entries each feed has then."""
@@ -76,7 +76,7 @@ class House:
     def collect(self) -> None:
         """An hour later all of them are due."""
         self._later += timedelta(hours=1)
-        engine = Local(self._app.do, self._tell, self._workers)
+        engine = self._app.engine(self._tell, self._workers)
         engine.run(self._app.due("collect"))
         engine.close()
 

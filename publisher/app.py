@@ -19,7 +19,7 @@ from publisher.alert import alert
 from publisher.bounces import Provider, Request, Returns, read_inbox
 from publisher.channels import Channel
 from publisher.check import Finding, check, connect
-from publisher.collect import Received, collect, receive, receive_from_hub, tidy
+from publisher.collect import Collecting, Received, collect, receive, receive_from_hub, tidy
 from publisher.compose import compose, preview
 from publisher.config import Settings, SourceSettings
 from publisher.deliver import Paces, deliver, is_held
@@ -264,6 +264,16 @@ class App:
         """Do one thing now."""
         return self._steps[work.step](work)
 
+    def engine(self, tell: Callable[[Report], None], workers: int = 8) -> Local:
+        """Threads that do what is due here.
+
+        Args:
+            tell: hears what became of each work.
+            workers: how many threads each step has.
+        """
+        collecting = Collecting(self.settings, store=self.store, net=self.net, clock=self.clock)
+        return Local(self.do, tell, workers, paged={"collect": collecting})
+
     @cached_property
     def _steps(self) -> dict[str, Step]:
         settings, store, clock = self.settings, self.store, self.clock
@@ -354,7 +364,7 @@ class App:
             begin: hears of each step's name and number of works before they begin.
         """
         reports: list[Report] = []
-        with contextlib.closing(Local(self.do, tell)) as engine:
+        with contextlib.closing(self.engine(tell)) as engine:
             # Twice: a list names feeds to visit, and pages link to the issues that were made meanwhile.
             for step in ("collect", *STEPS, "publish"):
                 unwell = {report.work for report in reports if not report.well}
@@ -575,7 +585,7 @@ class Service:
             work: False only keeps the configuration fresh, for a process that does nothing but show pages.
         """
         log, alarm = logger(), schedule.Alarm(self._wake.set)
-        engine = Local(self.app.do, self._tell)
+        engine = self.app.engine(self._tell)
         if work:
             alarm.set(self.app.runs)
         log.info("started", config=str(self._path), sources=len(self.app.settings.sources))
@@ -636,7 +646,7 @@ class Service:
         former.close()
         alarm.renew(app.runs)
         logger().info("reloaded", config=str(self._path), sources=len(app.settings.sources))
-        return Local(app.do, self._tell)
+        return app.engine(self._tell)
 
     def _tell(self, report: Report) -> None:
         if report.again and report.well:  # what fails waits for the next sweep, else it would fail without a pause

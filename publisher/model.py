@@ -6,10 +6,11 @@ says HTML; HTML is sanitised once, by ``collect``, before it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 Clock = Callable[[], datetime]
 """Tells the present moment, aware, in UTC."""
@@ -468,3 +469,30 @@ class Never:
 
 Outcome = Done | Later | Never
 Step = Callable[[Work], Outcome]
+
+
+Task = TypeVar("Task")
+Performed = TypeVar("Performed")
+
+
+class Paged(Protocol[Task, Performed]):
+    """A step that is begun, and ended, for several works at a time; in between each is performed by itself.
+
+    So thousands of works share the transactions in which they begin and end.
+    """
+
+    def begin(self, works: Sequence[Work]) -> Sequence[Task | Outcome]:
+        """For each work what is to be performed, or an Outcome where there is nothing to do."""
+        ...
+
+    def perform(self, task: Task) -> Performed:
+        """Do what was begun; many threads do at a time, and one that raises is not ended."""
+        ...
+
+    def undo(self, tasks: Sequence[Task]) -> None:
+        """Give back what was begun and will not be performed."""
+        ...
+
+    def end(self, performed: Sequence[Performed]) -> Sequence[Outcome | Exception]:
+        """The outcome of each; an exception where there was a fault of ours, to be told with its traceback."""
+        ...

@@ -13,6 +13,16 @@ import dns.rdatatype
 import dns.rrset
 
 
+def _on_one_port() -> list[socketserver.BaseServer]:
+    """A server for each protocol; what is free for the one may be taken for the other."""
+    while True:
+        by_udp = _Udp(("127.0.0.1", 0), _ByUdp)
+        try:
+            return [by_udp, _Tcp(by_udp.server_address, _ByTcp)]
+        except OSError:
+            by_udp.server_close()
+
+
 class NameServer:
     """Answers from its zone; a name that is not in it does not exist.
 
@@ -24,8 +34,7 @@ class NameServer:
 
     def __init__(self) -> None:
         self.begin()
-        self._servers = [_Udp(("127.0.0.1", 0), _ByUdp)]
-        self._servers.append(_Tcp(self._servers[0].server_address, _ByTcp))
+        self._servers = _on_one_port()
         for server in self._servers:
             server.world = self
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -493,7 +493,7 @@ def test_who_chose_a_frequency_that_is_taken_away_goes_on_with_the_first_from_wh
 def test_contents_are_kept_for_whoever_still_waits_for_them(
     app: App, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("publisher.collect._SPARED", 0)
+    monkeypatch.setattr("publisher.collect.keeping._SPARED", 0)
     with app.store.write() as tx:
         for state in tx.publications.all():
             tx.publications.put(replace(state, since=3))

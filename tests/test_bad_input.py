@@ -27,10 +27,10 @@ from outside import Clock, Mail, MailServer, Post, WebSite, rss
 from structlog.testing import capture_logs
 from waiting import PATIENCE, wait_for
 
-from publisher import net
 from publisher.app import App, Service, load
 from publisher.engine.local import Report
 from publisher.model import Entry, Never, State
+from publisher.net import sockets
 from publisher.store import DeliveryRow
 
 HTML = "Content-Type: text/html"
@@ -442,7 +442,7 @@ def test_of_a_million_items_a_thousand_are_taken_and_the_rest_is_told(
 def test_a_redirect_to_a_private_address_is_refused_before_a_connection_is_made(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(net, "is_global", lambda address: str(address) == "127.0.0.2")
+    monkeypatch.setattr(sockets, "is_global", lambda address: str(address) == "127.0.0.2")
     shifty = Shifty()
     with serving(shifty, "127.0.0.2") as public, serving(feed(house)) as canary:
         house.sources["odd"] = f'kind: feed, url: "{public.url}/"'

@@ -27,12 +27,12 @@ from hostile.server import Server, closing, ok, serving
 from receivers import make_parcel
 from waiting import wait_for
 
-from publisher import net as room
+from publisher import net
 from publisher.app import App, initialise, load, try_source
 from publisher.channels.webhook import Webhook
 from publisher.errors import PublisherError
 from publisher.model import Cursor, Receipt
-from publisher.net import Net
+from publisher.net import Net, sockets
 from publisher.sources._listing import Selectors
 from publisher.sources.feed import Feed
 from publisher.sources.mail import Mail
@@ -171,7 +171,7 @@ class World:
         return [found for address in addresses for found in _getaddrinfo(address, port, **options)]
 
 
-_getaddrinfo, _connect, _is_global = socket.getaddrinfo, socket.socket.connect, room.is_global
+_getaddrinfo, _connect, _is_global = socket.getaddrinfo, socket.socket.connect, sockets.is_global
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     def is_global(address: IPv4Address | IPv6Address) -> bool:
         return str(address) == PUBLIC or _is_global(address)
 
-    monkeypatch.setattr(room, "_tls", cache(room._tls))  # commands make it anew each time
-    monkeypatch.setattr(room, "is_global", is_global)
+    monkeypatch.setattr(net, "tls_context", cache(net.tls_context))  # commands make it anew each time
+    monkeypatch.setattr(sockets, "is_global", is_global)
     monkeypatch.setattr(socket, "getaddrinfo", world.look_up)
     monkeypatch.setattr(socket.socket, "connect", connect)
     with ExitStack() as stack:

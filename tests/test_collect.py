@@ -16,17 +16,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from publisher import channels, sources
-from publisher.collect import (
+from publisher.collect import Collecting, collect, receive, tidy
+from publisher.collect.decisions import (
     Changes,
     News,
     changes,
-    collect,
     digest,
     identity,
     link_key,
-    receive,
     retry_pause,
-    tidy,
     told_apart,
     uid,
 )
@@ -633,6 +631,15 @@ def test_a_slot_is_visited_once(blog: Blog) -> None:
     blog.visit(harvest("a"), slot="x")
     assert blog.visit(harvest("b"), slot="x") == Done("this slot has run")
     assert len(CURSORS) == len(blog.entries) == 1
+
+
+def test_a_visit_that_is_given_back_can_be_made_by_whoever_comes_next(blog: Blog) -> None:
+    collecting = Collecting(blog.settings, store=blog.store, net=NET, clock=blog.clock)
+    work = Work(step="collect", subject="blog", slot="1")
+    [begun] = collecting.begin([work])
+    assert collecting.begin([work]) == [Done("this slot has run")]
+    collecting.undo([begun])
+    assert blog.visit(Harvest(items=(Item(guid="1", title="One"),)), slot="1") == Done("1 new", changed=True)
 
 
 def test_an_edit_makes_a_new_version_and_no_new_entry(blog: Blog) -> None:

@@ -4,15 +4,16 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
 from waiting import PATIENCE, wait_for
 
 from publisher.engine.local import Local, Report
-from publisher.errors import ChannelDown
+from publisher.errors import ChannelDown, StoreError
 from publisher.model import Done, Later, Never, Outcome, Work
 
 
@@ -302,3 +303,133 @@ def test_one_who_cannot_be_told_leaves_nobody_waiting() -> None:
     assert future
     assert future.result(PATIENCE).well
     local.close()
+
+
+# --- steps that are begun and ended for several works at a time ------------------------------------------------------
+
+
+@dataclass
+class Visits:
+    """Such a step, and what it was asked to do."""
+
+    perform: Callable[[str], object] = lambda subject: subject
+    begun: list[list[str]] = field(default_factory=list)
+    ended: list[list[str]] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
+
+    def begin(self, works: Sequence[Work]) -> Sequence[str | Outcome]:
+        self.begun.append([work.subject for work in works])
+        if any(work.subject == "unknown" for work in works):
+            raise StoreError("there is no such source")
+        return [Done("somebody else's") if work.subject == "taken" else work.subject for work in works]
+
+    def undo(self, tasks: Sequence[str]) -> None:
+        self.given_back += tasks
+
+    def end(self, performed: Sequence[str]) -> Sequence[Outcome | Exception]:
+        self.ended.append(list(performed))
+        if "poison" in performed:
+            raise ValueError("poison")
+        return [KeyError(name) if name == "faulty" else Done(name, changed=True) for name in performed]
+
+
+@contextmanager
+def paged(visits: Visits, workers: int = 4, tell: Callable[[Report], None] = no_one) -> Iterator[Local]:
+    local = Local(lambda work: Done("as ever"), tell, workers, pause=0, paged={"collect": visits})
+    yield local
+    local.close()
+
+
+def test_what_comes_while_others_begin_or_end_begins_and_ends_with_them_all_at_once() -> None:
+    go = threading.Event()
+    visits = Visits(lambda subject: go.wait(PATIENCE) and subject)
+    names = [str(number) for number in range(30)]
+    with paged(visits) as local:
+        futures = [local.submit(collect(name)) for name in names]
+        wait_for(lambda: sum(map(len, visits.begun)) == 8)  # two for each thread, and no more
+        go.set()
+        assert [future.result(PATIENCE).words for future in futures if future] == names
+    assert [name for page in visits.begun for name in page] == names
+    assert sorted(name for page in visits.ended for name in page) == sorted(names)
+    assert max(map(len, visits.begun)) > 1
+    assert max(map(len, visits.ended)) > 1
+
+
+def test_what_has_nothing_to_perform_is_told_at_once_and_other_steps_go_on_as_ever() -> None:
+    visits = Visits()
+    with paged(visits) as local:
+        reports = local.run([collect("taken"), collect("a"), Work(step="publish", subject="a")])
+    assert [report.words for report in reports] == ["somebody else's", "a", "as ever"]
+    assert visits.ended == [["a"]]
+
+
+def test_one_that_is_at_fault_harms_none_that_begins_or_ends_with_it() -> None:
+    def perform(subject: str) -> str:
+        if subject == "broken":
+            raise OSError("broken")
+        return subject
+
+    names = ["a", "unknown", "poison", "faulty", "broken", "b"]
+    with paged(Visits(perform)) as local:
+        reports = dict(zip(names, local.run(map(collect, names)), strict=True))
+    assert [name for name, report in reports.items() if report.well] == ["a", "b"]
+    assert reports["unknown"].outcome == Later("there is no such source")
+    assert reports["poison"].words == "unexpected ValueError: poison"
+    assert isinstance(reports["faulty"].fault, KeyError)
+    assert isinstance(reports["broken"].fault, OSError)
+
+
+def test_closing_waits_for_what_is_performed_and_gives_back_what_nobody_performs_yet() -> None:
+    performing, go = threading.Barrier(3, timeout=PATIENCE), threading.Event()
+
+    def perform(subject: str) -> str:
+        performing.wait()
+        assert go.wait(PATIENCE)
+        return subject
+
+    visits = Visits(perform)
+    with paged(visits, workers=2) as local:
+        futures = [local.submit(collect(name)) for name in "abcdef"]
+        futures += [local.submit(visit(name, "lane")) for name in "gh"]
+        performing.wait()
+        wait_for(lambda: sum(map(len, visits.begun)) == 4)
+        closing = threading.Thread(target=local.close)
+        closing.start()
+        wait_for(lambda: len(visits.given_back) == 2)
+        assert closing.is_alive()
+        go.set()
+        closing.join(PATIENCE)
+    told = [future.cancelled() or future.result(PATIENCE).words for future in futures if future]
+    assert sorted(map(str, told)) == ["True"] * 6 + ["a", "b"]
+    assert sorted(visits.given_back) == ["c", "d"]
+
+
+def test_a_work_of_a_lane_begins_when_the_one_before_it_was_performed() -> None:
+    lock, underway, done = threading.Lock(), Counter[str](), list[str]()
+
+    def perform(subject: str) -> str:
+        with lock:
+            underway[subject[0]] += 1
+            assert underway[subject[0]] == 1
+        time.sleep(random.random() / 500)
+        with lock:
+            underway[subject[0]] -= 1
+            done.append(subject)
+        return subject
+
+    names = [f"{lane}{number}" for number in range(10) for lane in "abc"]
+    with paged(Visits(perform)) as local:
+        reports = local.run([visit("taken", "a"), visit("unknown", "b"), *(visit(name, name[0]) for name in names)])
+    assert all(report.well for report in reports[2:])
+    assert sorted(done, key=lambda name: name[0]) == sorted(names, key=lambda name: (name[0], int(name[1:])))
+
+
+def test_what_is_performed_may_be_asked_for_again_when_it_has_ended() -> None:
+    go, visits = threading.Event(), Visits(lambda subject: go.wait(PATIENCE) and subject)
+    with paged(visits) as local:
+        first = local.submit(collect("a"))
+        assert first
+        assert local.submit(collect("a")) is None
+        go.set()
+        assert first.result(PATIENCE).again
+        assert local.run([collect("a")])[0].well

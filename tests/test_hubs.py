@@ -22,9 +22,10 @@ from structlog.testing import capture_logs
 from waiting import PATIENCE, wait_for
 
 from publisher.app import App, Service, load
+from publisher.collect import Collecting
+from publisher.collect.visits import Failure, Success, Visit
 from publisher.engine.local import Report
 from publisher.hubs import asking
-from publisher.model import Done, Work
 from publisher.store import HubRow, Push
 from publisher.web import serving
 
@@ -740,17 +741,16 @@ def test_an_entry_that_a_hub_pushes_is_in_the_published_feed_at_once(
     house.app.close()
     free, waiting = threading.Event(), threading.Semaphore(0)
 
-    service = Service(house.config)
-    do = service.app.do
+    perform = Collecting.perform
 
-    def slowly(work: Work) -> object:
-        if work.subject.startswith("slow"):
+    def slowly(collecting: Collecting, visit: Visit) -> Success | Failure:
+        if visit.work.subject.startswith("slow"):
             waiting.release()
             free.wait(PATIENCE)
-            return Done()
-        return do(work)
+        return perform(collecting, visit)
 
-    monkeypatch.setattr(service.app, "do", slowly)
+    monkeypatch.setattr(Collecting, "perform", slowly)
+    service = Service(house.config)
     house.app = service.app
     thread = threading.Thread(target=service.run, name="service")
     thread.start()

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from urllib3.response import ZstdDecoder
 from waiting import PATIENCE
 
-from publisher import net as room
 from publisher.errors import AddressRefused, BadStatus, NetError, TooLarge, TooSlow, Unreachable
-from publisher.net import Net, is_global, retry_after
+from publisher.net import Answer, Net, _following, is_global, retry_after, sockets
+from publisher.net.addresses import same_site
 
 SECOND = timedelta(seconds=1)
 
@@ -315,7 +315,7 @@ def test_secrets_go_along_within_a_host(net: Net) -> None:
     ],
 )
 def test_a_host_is_the_same_if_nothing_weaker_or_foreign_hears_the_secret(old: str, new: str, same: bool) -> None:
-    assert room._same_site(old, new) is same
+    assert same_site(old, new) is same
 
 
 def test_a_login_in_the_address_is_sent_as_basic_and_never_told(net: Net, caplog: pytest.LogCaptureFixture) -> None:
@@ -381,7 +381,7 @@ def test_an_ipv4_address_does_not_become_global_by_being_wrapped(address: IPv4Ad
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.2 counts as an address on the Internet."""
-    monkeypatch.setattr(room, "is_global", lambda address: str(address) == "127.0.0.2")
+    monkeypatch.setattr(sockets, "is_global", lambda address: str(address) == "127.0.0.2")
 
 
 @pytest.mark.usefixtures("outside")
@@ -491,9 +491,9 @@ def test_any_text_as_address_gives_no_other_error_than_our_own(shared: Net, text
 
 @given(st.text(max_size=20))
 def test_any_text_as_redirect_gives_no_other_error_than_our_own(text: str) -> None:
-    answer = room.Answer("http://a.example/", 302, {"Location": text}, b"")
+    answer = Answer("http://a.example/", 302, {"Location": text}, b"")
     try:
-        following = room._following(answer)
+        following = _following(answer)
     except NetError:
         return
     assert following == "" or following.startswith(("http://", "https://"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -95,18 +95,15 @@ def by_hand(step: str, subjects: Sequence[str], known: Callable[[App], Collectio
         subjects: what to do it with; all that are known where none is named.
         known: the names of those that there are.
     """
-    from publisher.engine.local import Local
-
     with house() as app:
         names = known(app)
         if unknown := [name for name in subjects if name not in names]:
             end(f"there is no {unknown[0]!r}; there is: {', '.join(names) or 'none'}", WRONG)
         set_up_log(app)
-        engine = Local(app.do, lambda _: None)
-        reports = engine.run(app.by_hand(step, subjects or list(names)))
-        if step == "collect":
-            reports += engine.run(app.listed_by(report.work.subject for report in reports))
-        engine.close()
+        with closing(app.engine(lambda _: None)) as engine:
+            reports = engine.run(app.by_hand(step, subjects or list(names)))
+            if step == "collect":
+                reports += engine.run(app.listed_by(report.work.subject for report in reports))
         report(reports, app)
 
 

@@ -5,15 +5,19 @@ The engine owns nothing: work that it loses with its process is found again in t
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
+from publisher.engine.desk import Desk, Job
 from publisher.errors import PublisherError
-from publisher.model import Done, Later, Never, Outcome, Step, Work
+from publisher.model import Done, Later, Never, Outcome, Paged, Step, Work
 
 _MANY_LANES = 1000
 
@@ -52,29 +56,41 @@ class Local:
     are done one after the other, in the order in which they came.
 
     Args:
+        do: does a work.
+        tell: hears what became of it.
         workers: how many threads a step has.
         pause: seconds between two works of a lane.
+        paged: the steps that are begun and ended for several works at a time, by name; the others are for ``do``.
     """
 
-    def __init__(self, do: Step, tell: Callable[[Report], None], workers: int = 8, pause: float = 0.5) -> None:
+    def __init__(
+        self,
+        do: Step,
+        tell: Callable[[Report], None],
+        workers: int = 8,
+        pause: float = 0.5,
+        paged: Mapping[str, Paged[Any, Any]] | None = None,
+    ) -> None:
         self._work = do
         self._tell = tell
         self._pause = pause
         self._workers = workers
+        self._paged = paged or {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._desks: dict[str, Desk] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._underway: set[tuple[str, str]] = set()
         self._again: set[tuple[str, str]] = set()
         """What was asked for while it was underway."""
-        self._lanes: dict[str, deque[tuple[Work, Future[Report]]]] = {}
-        """What waits in each lane that a thread is at work on."""
+        self._lanes: dict[str, deque[Job]] = {}
+        """What waits in each lane of which a work is being done."""
         self._rested: dict[str, float] = {}
         """From when on a lane that was left a moment ago may be taken up again."""
 
     def submit(self, work: Work) -> Future[Report] | None:
         """Do it soon; None when the same is being done, or the engine is closing."""
-        key, future = (work.step, work.subject), Future[Report]()
+        key, job = (work.step, work.subject), Job(work)
         with self._lock:
             if self._closing.is_set():
                 return None
@@ -83,14 +99,13 @@ class Local:
                 return None
             self._underway.add(key)
             if work.lane in self._lanes:
-                self._lanes[work.lane].append((work, future))
-                return future
+                self._lanes[work.lane].append(job)
+                return job.future
             if work.lane:
                 self._lanes[work.lane] = deque()
-            if work.step not in self._pools:
-                self._pools[work.step] = ThreadPoolExecutor(self._workers, thread_name_prefix=work.step)
-            self._pools[work.step].submit(self._serve, work, future)
-        return future
+            self._open(work.step)
+            self._start(job)
+        return job.future
 
     def run(self, works: Iterable[Work]) -> list[Report]:
         """Do all of these and wait for them; reports in the order of the works."""
@@ -101,18 +116,60 @@ class Local:
         """Start nothing more, and wait for what is underway.  Nothing is lost: the store still says what is due."""
         with self._lock:
             self._closing.set()
+        for desk in self._desks.values():
+            desk.close()
         for pool in self._pools.values():
             pool.shutdown(wait=True)
+        for job in chain.from_iterable(self._lanes.values()):
+            job.future.cancel()
 
-    def _serve(self, work: Work, future: Future[Report]) -> None:
-        """Do a work, and then what waits in its lane."""
-        following: tuple[Work, Future[Report]] | None = (work, future)
+    def _open(self, step: str) -> None:
+        """Make what a step needs, when its first work comes."""
+        if step in self._paged:
+            if step not in self._desks:
+                self._desks[step] = Desk(
+                    self._paged[step], self._workers, perform=self._perform, idle=self._idle, told=self._told
+                )
+        elif step not in self._pools:
+            self._pools[step] = ThreadPoolExecutor(self._workers, thread_name_prefix=step)
+
+    def _start(self, job: Job) -> None:
+        if desk := self._desks.get(job.work.step):
+            desk.put(job)
+        else:
+            self._pools[job.work.step].submit(self._serve, job)
+
+    def _serve(self, job: Job) -> None:
+        """Do a work from its beginning to its end, and then what waits in its lane."""
+        following: Job | None = job
         while following:
-            self._closing.wait(self._rested.get(work.lane, 0) - time.monotonic())
-            self._do(*following)
-            following = self._next(work.lane)
+            self._rest(following.work.lane)
+            if self._closing.is_set():
+                following.future.cancel()
+                return
+            self._told(following, _tried(self._work, following.work))
+            following = self._next(job.work.lane)
 
-    def _next(self, lane: str) -> tuple[Work, Future[Report]] | None:
+    def _perform(self, job: Job) -> None:
+        """Perform what has begun, let begin what waits in its lane, and let it end."""
+        self._rest(job.work.lane)
+        job.performed = _tried(self._paged[job.work.step].perform, job.task)
+        self._leave(job.work.lane)
+        self._start(job)
+
+    def _idle(self, job: Job, result: Outcome | Exception) -> None:
+        """Tell of what began with nothing to perform, and let begin what waits in its lane."""
+        self._leave(job.work.lane)
+        self._told(job, result)
+
+    def _leave(self, lane: str) -> None:
+        if following := self._next(lane):
+            self._start(following)
+
+    def _rest(self, lane: str) -> None:
+        self._closing.wait(self._rested.get(lane, 0) - time.monotonic())
+
+    def _next(self, lane: str) -> Job | None:
         if not lane:
             return None
         with self._lock:
@@ -125,27 +182,29 @@ class Local:
             del self._lanes[lane]
             return None
 
-    def _do(self, work: Work, future: Future[Report]) -> None:
-        if self._closing.is_set():
-            future.cancel()
-            return
-        try:
-            report = self._report(work)
-        finally:
-            with self._lock:
-                self._underway.discard((work.step, work.subject))
-                again = (work.step, work.subject) in self._again
-                self._again.discard((work.step, work.subject))
-        report = replace(report, again=again)
-        try:
+    def _told(self, job: Job, result: Outcome | Exception) -> None:
+        """Tell what became of a work, and let the same be done again."""
+        key = (job.work.step, job.work.subject)
+        with self._lock:
+            self._underway.discard(key)
+            again = key in self._again
+            self._again.discard(key)
+        report = replace(_report(job.work, result), again=again)
+        with contextlib.suppress(Exception):  # who cannot be told holds up nobody
             self._tell(report)
-        finally:
-            future.set_result(report)
+        job.future.set_result(report)
 
-    def _report(self, work: Work) -> Report:
-        try:
-            return Report(work, self._work(work))
-        except PublisherError as error:
-            return Report(work, Later(error.words))
-        except Exception as error:  # a fault of ours: told with its traceback, and the house stands
-            return Report(work, Never(f"unexpected {type(error).__name__}: {error}"), error)
+
+def _tried(action: Callable[[Any], Any], thing: Any) -> Any:
+    try:
+        return action(thing)
+    except Exception as error:
+        return error
+
+
+def _report(work: Work, result: Outcome | Exception) -> Report:
+    if isinstance(result, PublisherError):
+        return Report(work, Later(result.words))
+    if isinstance(result, Exception):  # a fault of ours: told with its traceback, and the house stands
+        return Report(work, Never(f"unexpected {type(result).__name__}: {result}"), result)
+    return Report(work, result)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from publisher.model import Clock
 from publisher.store.owner import this_process
@@ -45,7 +45,6 @@ from publisher.store.rows import (
     Waiting,
     Young,
 )
-from publisher.store.together import Together
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -63,7 +62,6 @@ if TYPE_CHECKING:
     from publisher.store.subscribers import Subscribers
     from publisher.store.suppressions import Suppressions
 
-T = TypeVar("T")
 
 __all__ = [
     "OWN",
@@ -123,7 +121,6 @@ class Store:
     def __init__(self, engine: Engine, owner: str) -> None:
         self._engine = engine
         self._owner = owner
-        self._together = Together(self.write)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -150,20 +147,6 @@ class Store:
 
         with writing(self._engine) as connection:
             yield Tx(connection, self._owner)
-
-    def write_together(self, action: Callable[[Tx], T]) -> T:
-        """Write in a transaction that others may share who want to write at the same moment.
-
-        Args:
-            action: done once in the end, but perhaps in vain before: it changes nothing outside of its transaction.
-
-        Returns:
-            What the action returned, once it is committed.
-
-        Raises:
-            StoreError: the store cannot be written; nothing was.
-        """
-        return self._together.write(action)
 
     @contextmanager
     def hold(self, run: str, clock: Clock) -> Iterator[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -15,11 +15,23 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from publisher.mime import address_key
 from publisher.store.owner import dead
+from publisher.store.pages import page
 from publisher.store.tables import counters, meta
 from publisher.tokens import keyed_hash
 
 if TYPE_CHECKING:
-    from sqlalchemy import CTE, ColumnElement, Connection, Executable, Insert, Select, Table, TableValuedAlias, Update
+    from sqlalchemy import (
+        CTE,
+        Column,
+        ColumnElement,
+        Connection,
+        Executable,
+        Insert,
+        Select,
+        Table,
+        TableValuedAlias,
+        Update,
+    )
     from sqlalchemy.types import TypeEngine
 
 T = TypeVar("T")
@@ -104,6 +116,22 @@ class Concern:
         told = getattr(func, each)(literal(dict(numbers), JSON)).table_valued("key", "value")
         # Materialised, so that it is read once and SQLite makes an index for it.
         return select(told.c.key, cast(told.c.value, BigInteger).label("value")).cte(name).prefix_with("MATERIALIZED")
+
+    def _on_page(
+        self,
+        make: Callable[[str], Executable],
+        columns: Sequence[Column[Any]],
+        rows: Iterable[Sequence[Any]],
+        **others: Any,
+    ) -> int:
+        """Execute a statement for the rows of a page; returns how many it wrote.
+
+        Args:
+            make: gives the statement for a dialect.
+            others: its other parameters.
+        """
+        dialect = self._connection.dialect
+        return self._count(make(dialect.name), [page(dialect, columns, rows) | others])
 
     def _many(self, statement: Insert | Update, rows: Sequence[dict[str, Any]]) -> int:
         """Execute a statement without IN lists for each of thousands of rows; returns how many it wrote.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,8 +17,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Program
 from publisher.errors import StoreError
 from publisher.store.tables import HEAD
 
+_PATIENCE = 30
+"""Seconds for which one waits for others."""
 _SQLITE_PRAGMAS = (
-    "PRAGMA busy_timeout = 30000",
+    f"PRAGMA busy_timeout = {_PATIENCE * 1000}",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a verdict that was committed must outlive a power cut
     "PRAGMA foreign_keys = ON",
@@ -99,15 +102,33 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
     # As many connections as there are threads.  None is given back with a transaction open, so there is none to undo.
     engine = sqlalchemy.create_engine(url, max_overflow=-1, pool_reset_on_return=None)
     engine.dialect.cte_follows_insert = True  # Python's driver counts no rows of a statement that begins with WITH
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+def prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    """Set a new connection up.
+
+    Raises:
+        sqlite3.OperationalError: others have kept the database to themselves for longer than anybody may.
+    """
     connection.isolation_level = None  # the driver begins no transactions of its own accord; _begin_sqlite does
     for pragma in _SQLITE_PRAGMAS:
-        connection.execute(pragma)
+        _patiently(connection, pragma)
+
+
+def _patiently(connection: sqlite3.Connection, pragma: str) -> None:
+    """Where several turn a new database to write-ahead at the same moment, SQLite itself waits for nobody."""
+    ends = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

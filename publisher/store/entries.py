@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from heapq import nlargest
 from itertools import islice
 from operator import itemgetter
@@ -17,6 +18,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
+    Select,
     bindparam,
     delete,
     exists,
@@ -25,12 +27,14 @@ from sqlalchemy import (
     not_,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 
 from publisher.model import Entry, Item, member_of, source_name
 from publisher.store.concern import Concern, chunks
 from publisher.store.content import pack, unpack
+from publisher.store.pages import of_page, page, rows_of
 from publisher.store.rows import Arrival, Known, Twin, Waiting, Young
 from publisher.store.stories import Stories
 from publisher.store.tables import entries, identities, issue_entries, issues, marks, stored_key, traces, versions
@@ -67,6 +71,19 @@ _LAST_OF_ONE = (
     .order_by(entries.c.number.desc())
     .limit(bindparam("limit"))
 )
+
+
+_VISITED = (entries.c.source, entries.c.member)
+
+
+@cache
+def _last_moments(dialect: str, *, member: bool) -> Select[Any]:
+    """The last moment of each of some sources, or of feeds that they list."""
+    source, feed = of_page(dialect, _VISITED)
+    found = (entries.c.source == source, _remembered)
+    of_feed = (entries.c.member == feed, entries.c.member != "") if member else ()
+    newest = select(func.max(entries.c.moment)).where(*found, *of_feed).scalar_subquery()
+    return select(source, feed, type_coerce(newest, entries.c.moment.type))
 
 
 class Entries(Concern):
@@ -303,7 +320,22 @@ class Entries(Concern):
 
     def last_moment(self, visited: str) -> datetime | None:
         """When the newest entry of a source, or of a feed that it lists, was published."""
-        return next(iter(self.moments(source_name(visited), 1, member=member_of(visited))), None)
+        return self.last_moments([visited]).get(visited)
+
+    def last_moments(self, visited: Collection[str]) -> dict[str, datetime]:
+        """When the newest entry of each of these sources, and feeds that they list, was published; of those with any.
+
+        Each is looked up by itself in the index: no planner finds the last of many groups without reading the groups.
+        """
+        found: dict[str, datetime] = {}
+        for kind in (True, False):
+            asked = [name for name in visited if bool(member_of(name)) is kind]
+            pairs = {(source_name(name), member_of(name)): name for name in asked}
+            newest = _last_moments(self._connection.dialect.name, member=kind)
+            of = page(self._connection.dialect, _VISITED, pairs)
+            rows = rows_of(self._connection, newest, of) if asked else ()
+            found |= {pairs[source, feed]: moment for source, feed, moment in rows if moment}
+        return found
 
     def last_sign(self, visited: str, since: datetime | None) -> datetime | None:
         """When a source, or a feed that it lists, gave its last sign of life: when its newest entry was published, or

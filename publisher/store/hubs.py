@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 
 from publisher.store.concern import Concern
+from publisher.store.pages import of_page, page, rows_of
 from publisher.store.rows import HubRow, Push
 from publisher.store.tables import hubs
 
-_NAMED = select(hubs).where(hubs.c.name == bindparam("of"))  # made once: each visit asks
+_NAME = (hubs.c.name,)
+
+
+@cache
+def _some(dialect: str) -> Select[Any]:
+    """Finds the hubs of what is visited; made once, since each visit asks."""
+    return select(hubs).where(hubs.c.name.in_(select(*of_page(dialect, _NAME))))
 
 
 class Hubs(Concern):
@@ -20,8 +29,14 @@ class Hubs(Concern):
 
     def get(self, name: str) -> HubRow | None:
         """The hub of what is visited; None where it has none."""
-        row = self._connection.execute(_NAMED, {"of": name}).one_or_none()
-        return _hub(row) if row else None
+        return self.some([name]).get(name)
+
+    def some(self, names: Collection[str]) -> dict[str, HubRow]:
+        """The hubs of what is visited, by its name, of what has one."""
+        dialect = self._connection.dialect
+        rows = rows_of(self._connection, _some(dialect.name), page(dialect, _NAME, zip(names)))
+        found = (_hub(dict(zip(hubs.c.keys(), row, strict=True))) for row in rows)
+        return {hub.name: hub for hub in found}
 
     def by_token(self, token: str) -> HubRow | None:
         """The hub that was given this token; None where none was."""
@@ -58,7 +73,7 @@ class Hubs(Concern):
     def due(self, now: datetime) -> list[HubRow]:
         """Those that are to be asked, longest overdue first; what is not due costs nothing."""
         found = select(hubs).where(hubs.c.next_at <= now).order_by(hubs.c.next_at, hubs.c.name)
-        return [_hub(row) for row in self._connection.execute(found)]
+        return [_hub(row._asdict()) for row in self._connection.execute(found)]
 
     def next_moment(self, now: datetime) -> datetime | None:
         """When the next one is to be asked that is not due yet."""
@@ -67,16 +82,16 @@ class Hubs(Concern):
 
     def all(self) -> list[HubRow]:
         """All of them, by name."""
-        return [_hub(row) for row in self._connection.execute(select(hubs).order_by(hubs.c.name))]
+        return [_hub(row._asdict()) for row in self._connection.execute(select(hubs).order_by(hubs.c.name))]
 
     def _one(self, statement: Any) -> HubRow | None:
         row = self._connection.execute(statement).one_or_none()
-        return _hub(row) if row else None
+        return _hub(row._asdict()) if row else None
 
 
 def _values(row: HubRow) -> dict[str, Any]:
     return asdict(row) | {"state": row.state.value}
 
 
-def _hub(row: Row[Any]) -> HubRow:
-    return HubRow(**row._asdict() | {"state": Push(row.state)})
+def _hub(row: dict[str, Any]) -> HubRow:
+    return HubRow(**row | {"state": Push(row["state"])})

@@ -7,31 +7,64 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, and_, bindparam, delete, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from publisher.model import ENTRY_SLOT
 from publisher.store.concern import LEASE, Concern, chunks, insert_for
+from publisher.store.pages import of_page, page, rows_of
 from publisher.store.rows import Run
 from publisher.store.tables import runs
 
 _REMEMBERED = timedelta(days=30)
 
+_SLOT = (runs.c.schedule, runs.c.slot)
+_TAKEN = (*_SLOT, runs.c.owner, runs.c.started, runs.c.until, runs.c.detail)
+_ENDED = (*_SLOT, runs.c.owner, runs.c.finished, runs.c.detail)
+
+
 # Made once, for each visit to each source needs them, and to make them takes longer than to execute them.
-_mine = (runs.c.schedule == bindparam("of"), runs.c.slot == bindparam("at"))
-_ENDED = (
-    update(runs)
-    .where(*_mine, runs.c.owner == bindparam("by"), runs.c.finished.is_(None))
-    .values(finished=bindparam("finished"), detail=bindparam("detail"))
-)
-_OLD = delete(runs).where(
-    runs.c.schedule == bindparam("of"), runs.c.finished < bindparam("before"), runs.c.slot != bindparam("at")
-)
 
 
 @cache
-def _new(dialect: str) -> Executable:
-    """Takes a slot that nobody has taken before."""
-    return insert_for(dialect, runs).on_conflict_do_nothing()
+def _of_page(dialect: str) -> Select[Any]:
+    """Which slots somebody has taken."""
+    return select(*_SLOT, runs.c.owner).where(tuple_(*_SLOT).in_(select(*of_page(dialect, _SLOT))))
+
+
+@cache
+def _taken(dialect: str) -> Executable:
+    """Takes slots that nobody has taken before."""
+    rows = select(*of_page(dialect, _TAKEN)).where(true())  # else SQLite reads ON CONFLICT as a part of the SELECT
+    return insert_for(dialect, runs).from_select(list(_TAKEN), rows).on_conflict_do_nothing()
+
+
+@cache
+def _ended(dialect: str) -> Executable:
+    """Notes how runs ended that are ours."""
+    schedule, slot, owner, finished, detail = of_page(dialect, _ENDED)
+    mine = (runs.c.schedule == schedule, runs.c.slot == slot, runs.c.owner == owner, runs.c.finished.is_(None))
+    return update(runs).where(*mine).values(finished=finished, detail=detail)
+
+
+@cache
+def _old(dialect: str) -> Executable:
+    """Forgets what ended long ago of some schedules, but for the slots that have just run."""
+    schedule, slot = of_page(dialect, _SLOT)
+    of = (runs.c.schedule.in_(select(schedule)), runs.c.finished < bindparam("before", type_=runs.c.finished.type))
+    return delete(runs).where(*of, tuple_(*_SLOT).not_in(select(schedule, slot)))
 
 
 class Runs(Concern):
@@ -43,10 +76,25 @@ class Runs(Concern):
         Returns:
             False when the slot has run, was put off, or is somebody else's.
         """
-        held = {"owner": self._owner, "started": now, "until": now + LEASE}
-        new = _new(self._connection.dialect.name)
-        if self._count(new, [{"schedule": schedule, "slot": slot, "detail": "", **held}]) == 1:
-            return True  # as nearly always: nobody had it before
+        return bool(self.claim_all([(schedule, slot)], now))
+
+    def claim_all(self, wanted: Collection[tuple[str, str]], now: datetime) -> set[tuple[str, str]]:
+        """Take these slots of schedules; returns those that are ours now."""
+        slots, held = set(wanted), {"owner": self._owner, "started": now, "until": now + LEASE}
+        known = self._owners(slots)
+        fresh = slots.difference(known)
+        if self._on_page(_taken, _TAKEN, [(*slot, self._owner, now, now + LEASE, "") for slot in fresh]) < len(fresh):
+            owners = self._owners(fresh)  # somebody was at it at the same moment
+            fresh = {slot for slot in fresh if owners.get(slot) == self._owner}
+        return fresh | {slot for slot in known if self._take_over(*slot, now, held)}
+
+    def _owners(self, slots: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Whose those of these slots are, or were, that anybody has taken."""
+        dialect = self._connection.dialect
+        rows = rows_of(self._connection, _of_page(dialect.name), page(dialect, _SLOT, slots))
+        return {(schedule, slot): owner for schedule, slot, owner in rows}
+
+    def _take_over(self, schedule: str, slot: str, now: datetime, held: dict[str, Any]) -> bool:
         free = and_(runs.c.finished.is_(None), self._is_free(schedule, slot, now))
         return self._count(update(runs).where(*_of(schedule, slot), free).values(held)) == 1
 
@@ -56,11 +104,15 @@ class Runs(Concern):
         Returns:
             False when it is no longer ours, or has finished.
         """
-        names = {"of": schedule, "at": slot}
+        return self.finish_all([(schedule, slot, detail)], now) == 1
+
+    def finish_all(self, ended: Collection[tuple[str, str, str]], now: datetime) -> int:
+        """Note how runs ended, each of a schedule and a slot; returns how many were ours and had not finished."""
         # A moment, or an arrival: the latest of its schedule, so none that is older can be asked for again.
-        if slot[:1].isdigit() or slot.startswith(ENTRY_SLOT):
-            self._connection.execute(_OLD, names | {"before": now - _REMEMBERED})
-        return self._count(_ENDED, [names | {"by": self._owner, "finished": now, "detail": detail}]) == 1
+        latest = [(run, slot) for run, slot, _ in ended if slot[:1].isdigit() or slot.startswith(ENTRY_SLOT)]
+        if latest:
+            self._on_page(_old, _SLOT, latest, before=now - _REMEMBERED)
+        return self._on_page(_ended, _ENDED, [(run, slot, self._owner, now, words) for run, slot, words in ended])
 
     def postpone(self, schedule: str, slot: str, until: datetime, detail: str) -> None:
         """Give a slot back that could not run; nobody may take it before ``until``."""

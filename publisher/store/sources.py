@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Executable, Row, bindparam, case, func, select, update
+from sqlalchemy import Column, Executable, Select, case, func, select, true, update
 
 from publisher.model import ListedFeed
 from publisher.store.concern import Concern, chunks, insert_for
+from publisher.store.pages import of_page, page, rows_of
 from publisher.store.rows import Due, SourceState
 from publisher.store.tables import UNTOLD, sources
 
 _HAIR = timedelta(microseconds=1)
+_FIELDS = [field.name for field in fields(SourceState)]
 _OTHERS = ("name", "plan", "url", "told")
 
 
 # Made once, for each visit to each source needs them, and to make them takes longer than to execute them.
-_PLANNED = select(sources.c.plan, sources.c.next_at).where(sources.c.name == bindparam("of"))
-_ONE = select(sources).where(sources.c.name == bindparam("of"))
+
+
+_NAME = (sources.c.name,)
+_PLAN = (sources.c.name, sources.c.plan, sources.c.next_at)
+_ALL = tuple(sources.c)
+
+
+@cache
+def _some(dialect: str, columns: Sequence[Column[Any]]) -> Select[Any]:
+    """Finds sources by their names."""
+    return select(*columns).where(sources.c.name.in_(select(*of_page(dialect, _NAME))))
 
 
 @cache
 def _visited(dialect: str) -> Executable:
-    """Writes how a visit left a source, and of what others decide nothing that they decided meanwhile."""
-    insert = insert_for(dialect, sources)
+    """Writes how visits left sources, and of what others decide nothing that they decided meanwhile."""
+    rows = select(*of_page(dialect, _ALL)).where(true())  # else SQLite reads ON CONFLICT as a part of the SELECT
+    insert = insert_for(dialect, sources).from_select(list(_ALL), rows)
     left: dict[str, Any] = {
         column.name: insert.excluded[column.name] for column in sources.c if column.name not in _OTHERS
     }
@@ -42,13 +55,21 @@ class Sources(Concern):
 
     def get(self, name: str) -> SourceState | None:
         """The state of one; None when it was never put."""
-        row = self._connection.execute(_ONE, {"of": name}).one_or_none()
-        return _state(row) if row else None
+        return self.some([name]).get(name)
 
-    def planned(self, name: str) -> tuple[str, datetime | None]:
-        """By what options the next visit to one is planned, and for when."""
-        row = self._connection.execute(_PLANNED, {"of": name}).one_or_none()
-        return (row.plan, row.next_at) if row else ("", None)
+    def some(self, names: Collection[str]) -> dict[str, SourceState]:
+        """The states of these, by name, of those that were ever put."""
+        states = (_state(dict(zip(sources.c.keys(), row, strict=True))) for row in self._named(names, _ALL))
+        return {state.name: state for state in states}
+
+    def planned(self, names: Collection[str]) -> dict[str, tuple[str, datetime | None]]:
+        """By what options the next visit to each of these is planned, and for when."""
+        return {name: (plan, next_at) for name, plan, next_at in self._named(names, _PLAN)}
+
+    def _named(self, names: Collection[str], columns: Sequence[Column[Any]]) -> list[tuple[Any, ...]]:
+        dialect = self._connection.dialect
+        named = page(dialect, _NAME, zip(names))
+        return rows_of(self._connection, _some(dialect.name, columns), named)
 
     def put(self, state: SourceState) -> None:
         """Write a state, be it new or not."""
@@ -61,7 +82,7 @@ class Sources(Concern):
             hold: nobody else gets them so before this transaction ends, and then not those that were told of in it.
         """
         found = select(sources).where(UNTOLD).order_by(sources.c.name)
-        return [_state(row) for row in self._connection.execute(found.with_for_update() if hold else found)]
+        return [_state(row._asdict()) for row in self._connection.execute(found.with_for_update() if hold else found)]
 
     def tell(self, states: Collection[SourceState]) -> None:
         """Note that the operator was told of these as they are here, however they are by now."""
@@ -74,13 +95,13 @@ class Sources(Concern):
         fails = (sources.c.plan != "", sources.c.failures > 0, ~UNTOLD, sources.c.next_at <= until)
         return list(self._connection.scalars(select(sources.c.name).where(*fails)))
 
-    def visited(self, state: SourceState) -> None:
-        """Write how a visit left a source.
+    def visited(self, states: Collection[SourceState]) -> None:
+        """Write how visits left sources.
 
         What others decide stays as they decided it meanwhile: where a source is, what the operator was told and, if it
         was planned anew, when it is visited next.
         """
-        self._connection.execute(_visited(self._connection.dialect.name), _row(state))
+        self._on_page(_visited, _ALL, [_in_order(_row(state)) for state in states])
 
     def due(self, now: datetime) -> list[Due]:
         """Those whose visit is due, longest overdue first; what is not due costs nothing."""
@@ -150,13 +171,16 @@ class Sources(Concern):
 
     def all(self) -> list[SourceState]:
         """All states, by name."""
-        return [_state(row) for row in self._connection.execute(select(sources).order_by(sources.c.name))]
+        return [_state(row._asdict()) for row in self._connection.execute(select(sources).order_by(sources.c.name))]
+
+
+_in_order = itemgetter(*sources.c.keys())
 
 
 def _row(state: SourceState) -> dict[str, Any]:
-    row = {field.name: getattr(state, field.name) for field in fields(state)}
+    row = {name: getattr(state, name) for name in _FIELDS}
     return row | {"cursor": json.dumps(dict(state.cursor))}
 
 
-def _state(row: Row[Any]) -> SourceState:
-    return SourceState(**row._asdict() | {"cursor": json.loads(row.cursor)})
+def _state(row: dict[str, Any]) -> SourceState:
+    return SourceState(**row | {"cursor": json.loads(row["cursor"])})

@@ -34,7 +34,7 @@ FEED = Response(
 
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Iterator[Net]:
-    monkeypatch.setattr("publisher.net.is_global", lambda _: True)
+    monkeypatch.setattr("publisher.net.sockets.is_global", lambda _: True)
     _robots._known.clear()
     net = Net()
     yield net

@@ -11,7 +11,7 @@ from datetime import timedelta
 from threading import Thread
 
 import pytest
-from store_samples import LATER, LONG_AFTER, NOW, ended
+from store_samples import LATER, LONG_AFTER, NOW, arrival, ended
 
 from publisher.store import ChannelState, HubRow, PublicationState, Push, SourceState, Store, Tx
 from publisher.store.owner import dead, this_process
@@ -55,9 +55,9 @@ def test_what_the_operator_was_told_outlives_a_visit_that_began_before(tx: Tx):
     assert tx.sources.untold(hold=True) == [before]
     tx.sources.tell([before])
     assert tx.sources.untold() == []
-    tx.sources.visited(replace(before, failures=4))
+    tx.sources.visited([replace(before, failures=4)])
     assert tx.sources.untold() == []
-    tx.sources.visited(replace(before, ailment="", failures=0))
+    tx.sources.visited([replace(before, ailment="", failures=0)])
     assert tx.sources.untold() == [SourceState(name="blog", told="failing", turned=NOW)]
 
 
@@ -179,12 +179,12 @@ def test_a_visit_is_hastened_unless_the_source_is_unwell_or_was_visited_just_now
 
 def test_a_visit_leaves_alone_what_others_decided_while_it_was_made(tx: Tx):
     state = SourceState(name="blog", plan="hourly", next_at=NOW)
-    tx.sources.visited(state)
+    tx.sources.visited([state])
     assert tx.sources.get("blog") == state
-    tx.sources.visited(replace(state, next_at=LATER, error="too slow"))
+    tx.sources.visited([replace(state, next_at=LATER, error="too slow")])
     assert tx.sources.get("blog") == replace(state, next_at=LATER, error="too slow")
     tx.sources.plan(["blog"], "", None)
-    tx.sources.visited(replace(state, next_at=LATER, told="silent"))
+    tx.sources.visited([replace(state, next_at=LATER, told="silent")])
     assert tx.sources.get("blog") == SourceState(name="blog")
 
 
@@ -329,3 +329,80 @@ def test_when_something_will_have_settled_is_kept_with_the_stamp(tx: Tx):
     assert tx.publications.next_moment(LATER) == LONG_AFTER
     tx.publications.stamp("all", "c")
     assert tx.publications.next_moment(LATER) is None
+
+
+# --- by the page -----------------------------------------------------------------------------------------------------
+
+
+def test_of_the_slots_of_a_page_those_are_ours_that_nobody_has_or_that_have_become_free(store: Store, join: Join):
+    assert claim(join("elsewhere"), "theirs")
+    assert claim(join(ended()), "left behind")
+    assert claim(store, "ours")
+    assert claim(store, "run")
+    assert finish(store, "run")
+    slots = [("weekly", slot) for slot in ("new", "theirs", "left behind", "ours", "run", "neü 'er\"")]
+    with store.write() as tx:
+        assert tx.runs.claim_all(slots, NOW) == {("weekly", slot) for slot in ("new", "left behind", "neü 'er\"")}
+        assert tx.runs.claim_all(slots, NOW) == set()
+        assert tx.runs.claim_all([], NOW) == set()
+
+
+def test_runs_end_by_the_page_but_for_those_that_are_not_ours(store: Store, join: Join):
+    assert claim(join("elsewhere"), "theirs")
+    with store.write() as tx:
+        tx.runs.claim_all([("weekly", "1"), ("daily", "1")], NOW)
+        ends = [
+            ("weekly", "1", "a\x00b"),
+            ("daily", "1", "'nothing' new"),
+            ("weekly", "theirs", "x"),
+            ("none", "1", "x"),
+        ]
+        assert tx.runs.finish_all(ends, LATER) == 2
+        assert tx.runs.finish_all(ends, LATER) == 0
+    with store.read() as tx:
+        assert [(run.finished, run.detail) for run in map(tx.runs.last, ("weekly", "daily"))] == [
+            (None, ""),
+            (LATER, "'nothing' new"),
+        ]
+
+
+def test_the_end_of_a_page_of_runs_forgets_what_ended_long_ago_of_these_schedules_alone(store: Store):
+    long_ago, now = NOW.isoformat(), NOW + timedelta(days=31)
+    for schedule in ("weekly", "daily", "hourly"):
+        assert claim(store, long_ago, schedule=schedule)
+        assert finish(store, long_ago, schedule=schedule)
+    slots = [("weekly", now.isoformat()), ("daily", now.isoformat()), ("hourly", "by hand")]
+    with store.write() as tx:
+        assert tx.runs.claim_all(slots, now) == set(slots)
+        assert tx.runs.finish_all([(*slot, "done") for slot in slots], now) == 3
+    assert [claim(store, long_ago, now, schedule) for schedule in ("weekly", "daily", "hourly")] == [True, True, False]
+
+
+def test_the_states_of_many_are_written_and_found_by_the_page(tx: Tx):
+    full = SourceState(
+        name="blog \u00fc'\"", fingerprint="f", cursor={"etag": '"\u00fc"'}, title="B\x00log", since=NOW, visited=NOW,
+        tried=LATER, failures=2, error="too 'slow'", next_at=LATER, gone=True, ailment="silent", expires=LATER,
+        failing=NOW, turned=LATER,
+    )  # fmt: skip
+    tx.sources.visited([full, SourceState(name="a"), SourceState(name="b", next_at=NOW)])
+    kept = replace(full, title="B\ufffdlog")
+    assert tx.sources.some([full.name, "a", "none"]) == {full.name: kept, "a": SourceState(name="a")}
+    assert tx.sources.some([]) == {}
+    assert tx.sources.planned([full.name, "b", "none"]) == {full.name: ("", LATER), "b": ("", NOW)}
+    tx.hubs.put(hub())
+    assert tx.hubs.some(["none", hub().name]) == {hub().name: hub()}
+
+
+def test_the_newest_moments_of_sources_and_of_feeds_that_they_list_are_found_at_once(tx: Tx):
+    def add(source: str, key: str, hours: int, member: str = "") -> None:
+        tx.entries.add(source, [arrival(key, published=NOW - timedelta(hours=hours))], NOW, member=member)
+
+    for source, key, hours, member in (
+        ("blog", "1", 5, ""), ("blog", "2", 3, ""), ("planet", "3", 2, "a"), ("planet", "4", 1, "b"),
+        ("other", "5", 0, "b")
+    ):  # fmt: skip
+        add(source, key, hours, member)
+    asked = ["blog", "planet/a", "planet/b", "planet", "planet/c", "none"]
+    hours = {"blog": 3, "planet/a": 2, "planet/b": 1, "planet": 1}
+    assert tx.entries.last_moments(asked) == {name: NOW - timedelta(hours=ago) for name, ago in hours.items()}
+    assert tx.entries.last_moment("planet/a") == NOW - timedelta(hours=2)

@@ -13,13 +13,16 @@ from contextlib import closing
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
+from pathlib import Path
+from threading import Timer
 from typing import Any
 
 from store_samples import NOW, arrival, plan
 from waiting import PATIENCE
 
 from publisher.model import State
-from publisher.store import Settled, Store, Tx, open_store
+from publisher.store import Settled, Store, open_store
+from publisher.store.database import prepare_sqlite
 
 fork = multiprocessing.get_context("fork")
 
@@ -79,6 +82,19 @@ def add_the_same(url: str) -> int:
 
 def test_a_new_store_can_be_opened_by_many_at_once(sqlite_url: str):
     assert in_processes(6, open_and_count, sqlite_url) == [0] * 6
+
+
+def test_who_finds_another_about_to_write_into_a_new_database_waits_until_it_is_done(tmp_path: Path):
+    """SQLite itself waits for nobody when it turns to write-ahead, whatever its busy_timeout."""
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        first.execute("CREATE TABLE t (x)")
+        done = Timer(0.2, first.commit)
+        done.start()
+        with closing(sqlite3.connect(tmp_path / "new.db")) as second:
+            prepare_sqlite(second, None)
+            assert second.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        done.join()
 
 
 def test_an_empty_postgresql_database_can_be_opened_by_many_at_once(postgresql):
@@ -176,40 +192,3 @@ def test_who_holds_the_entries_finds_known_what_another_has_just_added(store: St
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(add_unless_known, range(8))) == [0] * 7 + [1]
-
-
-# --- one transaction for several threads ---
-
-
-def test_who_writes_together_gets_what_is_theirs_and_finds_it_committed(store: Store) -> None:
-    def write(name: str) -> int:
-        number = store.write_together(
-            lambda tx: tx.entries.add("blog", [arrival(name)], NOW) and tx.entries.last_number()
-        )
-        with store.read() as tx:
-            assert tx.entries.last_number() >= number
-        return number
-
-    with ThreadPoolExecutor(16) as pool:
-        numbers = list(pool.map(write, map(str, range(64))))
-    assert sorted(numbers) == list(range(1, 65))
-
-
-def test_who_fails_harms_nobody_who_writes_at_the_same_moment(store: Store) -> None:
-    def write(number: int) -> str:
-        def action(tx: Tx) -> str:
-            tx.entries.add("blog", [arrival(str(number))], NOW)
-            if number % 5 == 0:
-                raise ValueError(number)
-            return "written"
-
-        try:
-            return store.write_together(action)
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(16) as pool:
-        told = list(pool.map(write, range(50)))
-    assert told == ["written" if number % 5 else str(number) for number in range(50)]
-    with store.read() as tx:
-        assert tx.entries.count("blog") == 40
