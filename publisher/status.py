@@ -207,7 +207,7 @@ def feeds_of(tx: Tx, settings: Settings, name: str, now: datetime) -> list[Sourc
 
 def next_visit(tx: Tx, settings: Settings, name: str) -> tuple[datetime | None, str]:
     """When a source is visited next, and why then; None: never."""
-    source, state, hub = settings.source(name), tx.sources.get(name), tx.hubs.get(name)
+    source, state = settings.source(name), tx.sources.get(name)
     if source.pushed:
         return None, "its entries are pushed"
     if state is None or state.tried is None:
@@ -215,15 +215,22 @@ def next_visit(tx: Tx, settings: Settings, name: str) -> tuple[datetime | None, 
     if state.next_at is None:
         return None, "it has ended"
     if state.failures:
-        words = f"its last visit failed, {state.failures} in a row; each more doubles the pause, up to a day"
-        return state.next_at, words
-    if source.interval:
-        return state.next_at, f"it is visited every {spell(source.interval)}"
-    visited = state.visited or state.tried
-    moments = [moment for moment in tx.entries.moments(source.name, TOLD) if moment <= visited]  # as it was then
+        why = f"its last visit failed, {state.failures} in a row; each more doubles the pause, up to a day"
+    elif source.interval:
+        why = f"it is visited every {spell(source.interval)}"
+    elif source.lists:
+        why = "it is visited as often as its feeds together have news"
+    else:
+        why = _rhythm(tx, name, state.visited or state.tried, state.next_at)
+    return state.next_at, why
+
+
+def _rhythm(tx: Tx, name: str, visited: datetime, next_at: datetime) -> str:
+    """What the interval of an adaptive source comes from."""
+    until_next, hub = next_at - visited, tx.hubs.get(name)
+    moments = [moment for moment in tx.entries.moments(name, TOLD) if moment <= visited]  # as it was then
     usual, pause = gap(moments), interval(moments, visited)
-    is_late = state.next_at - visited > LARGEST_JITTER * pause
-    if is_late and hub and hub.state is Push.PROVEN and hub.pushes(visited):
+    if until_next > LARGEST_JITTER * pause and hub and hub.state is Push.PROVEN and hub.pushes(visited):
         why, pause = "its hub pushes", max(pause, RELAXED)
     elif usual is None:
         why = "too little is known of it"
@@ -231,9 +238,8 @@ def next_visit(tx: Tx, settings: Settings, name: str) -> tuple[datetime | None, 
         why = f"nothing came for {_about(visited - max(moments))}"
     else:
         why = f"it has something new every {_about(usual)}"
-    why = f"{why}, so it is visited every {_about(pause)} or so"
-    is_asked = state.next_at - visited > LARGEST_JITTER * pause
-    return state.next_at, f"{why}, and it asks to be left alone until then" if is_asked else why
+    later = ", and later this time: it asked for that, or had less to tell" * (until_next > LARGEST_JITTER * pause)
+    return f"{why}, so it is visited every {_about(pause)} or so{later}"
 
 
 def _about(span: timedelta) -> str:

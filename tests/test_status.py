@@ -59,7 +59,9 @@ def test_it_tells_what_the_source_itself_asks_for(
     web_site.pages["/feed.xml"] = rss(web_site.url, [])
     web_site.pages["/feed.xml"].headers["Cache-Control"] = "max-age=7200"
     app = open_house(FEED + "adaptive")
-    assert visit(app).endswith("so it is visited every 1h or so, and it asks to be left alone until then")
+    assert visit(app).endswith(
+        "so it is visited every 1h or so, and later this time: it asked for that, or had less to tell"
+    )
     assert app.next_visit("blog")[0] == clock() + timedelta(hours=2)
 
 
@@ -75,4 +77,9 @@ def test_each_other_reason_is_told_too(open_house: Callable[[str], App], web_sit
     clock.advance(days=1)
     assert visit(app) == "it has ended"
     assert app.next_visit("blog")[0] is None
+    (app.settings.folder / "planet.opml").write_text(
+        "<opml version='2.0'><body><outline xmlUrl='{url}/b'/></body></opml>"
+    )
+    planet = open_house("kind: opml, path: planet.opml, every: adaptive")
+    assert visit(planet) == "it is visited as often as its feeds together have news"
     assert open_house("kind: api").next_visit("blog") == (None, "its entries are pushed")

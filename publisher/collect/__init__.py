@@ -7,24 +7,22 @@ harvest that was pushed goes the same way from there on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from publisher import sources
 from publisher.collect import keeping
 from publisher.collect.decisions import AGAIN, News, told_apart
 from publisher.collect.tidying import fit, tells, tidy
-from publisher.collect.visits import Failure, LeftOff, Success, Visit, claim, counts, give_back, record, target
+from publisher.collect.visits import Failure, LeftOff, Success, Visit, claim, counted, record, target
 from publisher.config import Settings
 from publisher.errors import Interrupted, PublisherError, SourceError, Unfit
-from publisher.model import Clock, Done, Harvest, Item, Later, Outcome, Work
+from publisher.model import Clock, Done, Harvest, Item, Outcome, Work
 from publisher.net import Answer, Net
 from publisher.sources import Source
-from publisher.store import Push, SourceState, Store
+from publisher.store import Push, SourceState, Store, Tx
 
 __all__ = ["Collecting", "Received", "collect", "receive", "receive_from_hub", "tidy"]
-
-_CLOSING = "left off, for the house is closing; it is made anew when it opens"
 
 
 class Collecting:
@@ -79,24 +77,26 @@ class Collecting:
             StoreError: they stay ours until this process ends.
         """
         with self._store.write() as tx:
-            give_back(tx, visits, self._clock(), "")
+            self._give_back(tx, visits)
+
+    def _give_back(self, tx: Tx, visits: Iterable[Visit]) -> None:
+        for visit in visits:
+            tx.runs.postpone(visit.work.run, visit.work.slot, self._clock(), "")
 
     def end(self, performed: Sequence[Success | Failure | LeftOff]) -> list[Outcome | Exception]:
         """Write how visits ended, each with all that it brought.
 
         Returns:
-            Of each Done, ``changed`` when an entry arrived or was edited; Later when it failed, or the house is
-            closing; Never when the source is gone.  What was raised, where it was a fault of the kind.
+            Of each Done, ``changed`` when an entry arrived or was edited; Later when it failed, or was left off; Never
+            when the source is gone.  What was raised, where it was a fault of the kind.
 
         Raises:
             StoreError: nothing could be recorded.
         """
-        made = [end for end in performed if not isinstance(end, LeftOff)]
-        left, now = [end.visit for end in performed if isinstance(end, LeftOff)], self._clock()
         with self._store.write() as tx:
-            outcomes = iter(record(tx, made))
-            give_back(tx, left, now, _CLOSING)
-        return [Later(_CLOSING, now) if isinstance(end, LeftOff) else next(outcomes) for end in performed]
+            self._give_back(tx, (one.visit for one in performed if isinstance(one, LeftOff)))
+            ended = iter(record(tx, [one for one in performed if not isinstance(one, LeftOff)]))
+        return [LeftOff.outcome if isinstance(one, LeftOff) else next(ended) for one in performed]
 
 
 def collect(work: Work, settings: Settings, *, store: Store, net: Net, clock: Clock) -> Outcome:
@@ -129,7 +129,7 @@ class Received:
     @property
     def words(self) -> str:
         """For the operator."""
-        return counts(self.arrived, self.edited)
+        return counted(self.arrived, self.edited)
 
 
 def receive(name: str, harvest: Harvest, settings: Settings, *, store: Store, clock: Clock) -> Received:

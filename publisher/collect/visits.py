@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from publisher import health
 from publisher.collect import keeping
@@ -222,15 +222,17 @@ class Failure:
             turned=before.turned if ailment == before.ailment else now,
             next_at=again,
         )
-        words = health.with_advice(error.words, ailment, state.name) if isinstance(error, Held) else error.words
+        words = health.with_advice(error.words, ailment, before.name) if isinstance(error, Held) else error.words
         return _Conclusion(state, self.fault or Later(words, again), words)
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOff:
-    """A visit that was not made to its end, for the house is closing."""
+    """A visit that was not made to its end, for the house is closing; it is made anew when it opens."""
 
     visit: Visit
+
+    outcome: ClassVar[Outcome] = Later("left off, for the house is closing; it is made anew when it opens")
 
 
 def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome | Exception]:
@@ -246,12 +248,6 @@ def record(tx: Tx, ends: Sequence[Success | Failure]) -> list[Outcome | Exceptio
     works = [end.visit.work for end in ends]
     tx.runs.finish_all([(work.run, work.slot, its.words) for work, its in zip(works, found, strict=True)], now)
     return [its.outcome for its in found]
-
-
-def give_back(tx: Tx, visits: Sequence[Visit], now: datetime, why: str) -> None:
-    """Let others make visits that were ours to make."""
-    for visit in visits:
-        tx.runs.postpone(visit.work.run, visit.work.slot, now, why)
 
 
 def _follow(tx: Tx, visit: Visit, feeds: Sequence[ListedFeed], now: datetime) -> _Followed:
@@ -275,10 +271,10 @@ def _words(harvest: Harvest, brought: _Brought) -> str:
         return brought.followed.words
     if harvest.unchanged:
         return "unchanged"
-    return "; ".join([counts(brought.arrived, brought.edited), *harvest.notes])
+    return "; ".join([counted(brought.arrived, brought.edited), *harvest.notes])
 
 
-def counts(arrived: int, edited: int) -> str:
-    """How many entries, for the operator."""
-    told = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
-    return ", ".join(told) or "nothing new"
+def counted(arrived: int, edited: int) -> str:
+    """How many entries are new, and how many were edited, for the operator."""
+    counts = [f"{arrived} new"] * bool(arrived) + [f"{edited} edited"] * bool(edited)
+    return ", ".join(counts) or "nothing new"

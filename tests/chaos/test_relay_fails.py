@@ -4,6 +4,7 @@ twice is what nobody could know of."""
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -32,14 +33,20 @@ class Faults:
         self.chance = random.Random(20261128)
         self.seen: Counter[tuple[str, str]] = Counter()
         self.doubtful: Counter[str] = Counter()
-        """By recipient: how often their message was kept, and the answer withheld."""
+        """By recipient: how often their message was kept, and the answer withheld, or perhaps lost: a reset that comes
+        right after it takes with it what we have not read."""
+        self.answered = threading.local()
 
     def __call__(self, moment: str, recipient: str) -> str:
         if moment not in MOMENTS or self.chance.random() > (0.2 if moment == "connect" else 0.03):
+            if moment == "told":  # each connection has a thread of its own
+                self.answered.to = recipient
             return ""
         way = self.chance.choice([HANG_UP, RESET] if moment in KEPT else [HANG_UP, RESET, FAREWELL])
         self.seen[moment, way] += 1
         self.doubtful[recipient] += moment in KEPT
+        if way == RESET and (before := getattr(self.answered, "to", "")):
+            self.doubtful[before] += 1
         return way
 
 
