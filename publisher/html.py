@@ -116,6 +116,8 @@ _PLAIN_URL = re.compile(
 _BREAKS = dict.fromkeys((9, 10, 13))
 _BLANKS = "".join(map(chr, range(33)))
 """Browsers ignore the former anywhere in an address, the latter at its ends (WHATWG URL, section 4.4)."""
+_BEFORE_QUERY = re.compile(r"\A(?!mailto:)[^?#]+", re.IGNORECASE)
+"""There browsers take a backslash for a slash (section 4.4 again: relative slash state, and others)."""
 _CONTROL: Mapping[int, int | None] = {**dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127, 0xFFFE, 0xFFFF)), 13: 10}
 """Characters that XML 1.0 cannot hold (section 2.2), and the carriage return, which parsers read as a line feed."""
 
@@ -134,7 +136,7 @@ def absolute(url: str, base: str) -> str:
     if _PLAIN_URL.fullmatch(url):
         return url
     try:
-        parts = urlsplit(urljoin(base, url.translate(_BREAKS).strip(_BLANKS)))
+        parts = urlsplit(urljoin(base, _BEFORE_QUERY.sub(_slashed, url.translate(_BREAKS).strip(_BLANKS))))
         host = parts.hostname
     except ValueError:
         return ""
@@ -219,6 +221,10 @@ def to_text(html: str, width: int = 72) -> str:
 
 
 # --- addresses and attributes ----------------------------------------------------------------------------------------
+
+
+def _slashed(match: re.Match[str]) -> str:
+    return match[0].replace("\\", "/")
 
 
 def _percent(character: str) -> str:

@@ -207,11 +207,20 @@ def test_a_hundred_thousand_tags_are_read_in_seconds(function: Callable[[str], s
         ("vbscript:x", ""),
         ("http://", ""),
         ("http://[::1", ""),
-        ("http:\\\\example.org", ""),
+        ("http:\\\\example.org", "http://example.org"),
+        ("https://example.org\\@evil.example/", "https://example.org/@evil.example/"),
+        ("https://\\example.org/a", "https://blog.example.org/example.org/a"),
+        ("\\a\\b?c=\\d", "https://blog.example.org/a/b?c=%5Cd"),
+        ("mailto:a\\b@example.org", "mailto:a%5Cb@example.org"),
     ],
 )
 def test_addresses_become_absolute_or_nothing(url: str, found: str) -> None:
     assert absolute(url, BASE) == found
+
+
+def test_what_browsers_read_as_another_address_stays_what_it_is_when_it_is_cleaned_again() -> None:
+    once = clean('<img src="https://\\c.example/b.jpg"><a href="https://a\\b.example/x">x</a>')
+    assert clean(once) == once
 
 
 @given(st.text() | st.sampled_from(VALUES), st.sampled_from((BASE, "", "http://a", "nonsense")))
