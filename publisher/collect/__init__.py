@@ -7,6 +7,7 @@ harvest that was pushed goes the same way from there on.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ class Collecting:
         self._store = store
         self._net = net
         self._clock = clock
+        self._tidying = threading.Lock()
+        """Held by one at a time: they would only take Python's lock from each other, with each link that is looked at."""
 
     def begin(self, works: Sequence[Work]) -> list[Visit | Outcome]:
         """For each work the visit that is ours to make, or its outcome where there is none.
@@ -61,7 +64,9 @@ class Collecting:
         )
         try:
             harvest = visit.options.fetch(visit.state.cursor if visit.same else None, net)
-            return Success(visit, harvest, told_apart(fit(harvest)), self._clock())
+            with self._tidying:
+                items = told_apart(fit(harvest))
+            return Success(visit, harvest, items, self._clock())
         except Interrupted:
             return LeftOff(visit)
         except PublisherError as error:
