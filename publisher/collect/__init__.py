@@ -39,7 +39,7 @@ class Collecting:
         self._net = net
         self._clock = clock
         self._tidying = threading.Lock()
-        """Held by one at a time: they would only take Python's lock from each other, with each link that is looked at."""
+        """Many at a time would only take Python's lock from each other, with each link that is looked at."""
 
     def begin(self, works: Sequence[Work]) -> list[Visit | Outcome]:
         """For each work the visit that is ours to make, or its outcome where there is none.
