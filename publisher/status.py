@@ -275,7 +275,8 @@ def _with_feeds(own: SourceStatus, feeds: Sequence[SourceState]) -> SourceStatus
     """How a list is: it is well when all of its feeds are."""
     unwell = [feed for feed in feeds if feed.error or feed.ailment]
     named = ", ".join(feed.url for feed in unwell[:_NAMED]) + (", …" if len(unwell) > _NAMED else "")
-    words = f"{len(unwell)} of {len(feeds)} feeds are unwell: {named} (publisher source list {own.name})"
+    verb = "is" if len(unwell) == 1 else "are"
+    words = f"{len(unwell)} of {len(feeds)} feeds {verb} unwell: {named} (publisher source list {own.name})"
     coming = [feed.next_at for feed in feeds if feed.next_at] + [own.next] * bool(own.next)
     return replace(
         own,

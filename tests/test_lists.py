@@ -121,7 +121,7 @@ def test_a_feed_that_fails_harms_no_other_and_is_named(planet: Planet) -> None:
     planet.once()
     assert planet.titles == ["bob 1"]
     [source] = planet.app.status().sources
-    assert source.error == f"1 of 2 feeds are unwell: {planet.site.url}/ada (publisher source list planet)"
+    assert source.error == f"1 of 2 feeds is unwell: {planet.site.url}/ada (publisher source list planet)"
     feeds = {feed.title: feed for feed in planet.app.feeds("planet")}
     assert {title: feed.entries for title, feed in feeds.items()} == {"The ada": 0, "Blog": 1}
     assert "500" in feeds["The ada"].error
