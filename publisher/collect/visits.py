@@ -24,7 +24,7 @@ from publisher.timetable import every
 
 _MISSED = "a visit found what it had not pushed"
 _OFTEN = 200
-"""And as many tell whether one that has been quiet has been so before."""
+"""The dates of as many entries tell whether a source that has been quiet has been so before."""
 
 
 def claim(tx: Tx, wanted: Mapping[Work, SourceSettings], now: datetime) -> dict[Work, Visit | Outcome]:

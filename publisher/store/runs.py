@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from publisher.model import ENTRY_SLOT
 from publisher.store.concern import LEASE, Concern, chunks, insert_for
-from publisher.store.pages import of_page, page, rows_of
+from publisher.store.pages import of_page, page
 from publisher.store.rows import Run
 from publisher.store.tables import runs
 
@@ -39,16 +39,10 @@ _ENDED = (*_SLOT, runs.c.owner, runs.c.finished, runs.c.detail)
 
 
 @cache
-def _of_page(dialect: str) -> Select[Any]:
-    """Which slots somebody has taken."""
-    return select(*_SLOT, runs.c.owner).where(tuple_(*_SLOT).in_(select(*of_page(dialect, _SLOT))))
-
-
-@cache
 def _taken(dialect: str) -> Executable:
-    """Takes slots that nobody has taken before."""
+    """Takes slots that nobody has taken before, and tells which."""
     rows = select(*of_page(dialect, _TAKEN)).where(true())  # else SQLite reads ON CONFLICT as a part of the SELECT
-    return insert_for(dialect, runs).from_select(list(_TAKEN), rows).on_conflict_do_nothing()
+    return insert_for(dialect, runs).from_select(list(_TAKEN), rows).on_conflict_do_nothing().returning(*_SLOT)
 
 
 @cache
@@ -80,19 +74,12 @@ class Runs(Concern):
 
     def claim_all(self, wanted: Collection[tuple[str, str]], now: datetime) -> set[tuple[str, str]]:
         """Take these slots of schedules; returns those that are ours now."""
-        slots, held = set(wanted), {"owner": self._owner, "started": now, "until": now + LEASE}
-        known = self._owners(slots)
-        fresh = slots.difference(known)
-        if self._on_page(_taken, _TAKEN, [(*slot, self._owner, now, now + LEASE, "") for slot in fresh]) < len(fresh):
-            owners = self._owners(fresh)  # somebody was at it at the same moment
-            fresh = {slot for slot in fresh if owners.get(slot) == self._owner}
-        return fresh | {slot for slot in known if self._take_over(*slot, now, held)}
-
-    def _owners(self, slots: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """Whose those of these slots are, or were, that anybody has taken."""
-        dialect = self._connection.dialect
-        rows = rows_of(self._connection, _of_page(dialect.name), page(dialect, _SLOT, slots))
-        return {(schedule, slot): owner for schedule, slot, owner in rows}
+        dialect, held = self._connection.dialect, {"owner": self._owner, "started": now, "until": now + LEASE}
+        # In one order, so that two who want the same never wait for each other.
+        slots = page(dialect, _TAKEN, [(*slot, self._owner, now, now + LEASE, "") for slot in sorted(wanted)])
+        # As nearly always: nobody had them before.
+        fresh = {(row.schedule, row.slot) for row in self._connection.execute(_taken(dialect.name), slots)}
+        return fresh | {slot for slot in wanted if slot not in fresh and self._take_over(*slot, now, held)}
 
     def _take_over(self, schedule: str, slot: str, now: datetime, held: dict[str, Any]) -> bool:
         free = and_(runs.c.finished.is_(None), self._is_free(schedule, slot, now))

@@ -107,6 +107,22 @@ def test_of_four_processes_one_runs_the_slot(store: Store, url: str):
     assert sorted(in_processes(4, run_the_slot, url)) == [False, False, False, True]
 
 
+def test_of_two_threads_of_one_process_one_runs_the_slot(store: Store):
+    """Both are at it before either has committed, and both go by the same name."""
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as tx:
+            assert tx.runs.claim_all([("collect blog", "1")], NOW)
+            other = pool.submit(claim, store, ["1", "2"])
+            time.sleep(0.2)
+            assert not other.done()
+        assert other.result(PATIENCE) == {("collect blog", "2")}
+
+
+def claim(store: Store, slots: list[str]) -> set[tuple[str, str]]:
+    with store.write() as tx:
+        return tx.runs.claim_all([("collect blog", slot) for slot in slots], NOW)
+
+
 def test_numbers_are_in_the_order_of_the_commits(store: Store, url: str):
     """A reader that has seen a number never finds a lower one later."""
     store.close()
